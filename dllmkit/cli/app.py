@@ -1,0 +1,100 @@
+"""The commands as the shell sees them: arguments, options and help; each imports its module when it is called."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Decode with diffusion language models: one loop, any combination of methods, in one recipe.",
+)
+
+Recipe = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe file, or the name of one: baseline/tiny.")]
+Recipes = Annotated[list[str], typer.Argument(metavar="RECIPE", help="Recipe files or names.")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Overrides, such as decode.gen_length=64.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on standard output.")]
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from dllmkit.cli.versions import own_version
+
+        typer.echo(f"dllmkit {own_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _dllmkit(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(epilog='Example: dllmkit run baseline/tiny decode.gen_length=64 --prompt "Sort: 4 2 9"')
+def run(
+    recipe: Recipe,
+    overrides: Overrides = None,
+    prompt: Annotated[
+        list[str] | None, typer.Option("--prompt", metavar="TEXT", help="A prompt; may be repeated.")
+    ] = None,
+    prompts: Annotated[
+        str | None,
+        typer.Option("--prompts", metavar="FILE", help="A file of prompts: .jsonl, or text with one a line."),
+    ] = None,
+    out: Annotated[
+        str | None, typer.Option("--out", metavar="DIR", help="Write results here; the same command continues there.")
+    ] = None,
+    json: Json = False,
+    live: Annotated[
+        bool | None, typer.Option("--live/--no-live", help="Show the canvas filling up (default: in a terminal).")
+    ] = None,
+) -> None:
+    """Decode prompts with a recipe.
+
+    Without --prompt and --prompts, standard input is the prompt; in a terminal, the recipe's samples are.
+    """
+    from dllmkit.cli.run import run as command
+
+    command(recipe, overrides or (), prompt or (), prompts, out, json, live)
+
+
+@app.command(epilog="Example: dllmkit plugins --json")
+def plugins(json: Json = False) -> None:
+    """List what recipes can name, and its parameters."""
+    from dllmkit.cli.plugins import plugins as command
+
+    command(json)
+
+
+@app.command(epilog="Example: dllmkit show baseline/tiny decode.seed=1")
+def show(recipe: Recipe, overrides: Overrides = None, json: Json = False) -> None:
+    """Print a recipe in full, and where each value comes from."""
+    from dllmkit.cli.show import show as command
+
+    command(recipe, overrides or (), json)
+
+
+@app.command(epilog="Example: dllmkit validate recipes/*.yaml")
+def validate(recipes: Recipes) -> None:
+    """Check recipes without loading a model; status 2 if any is wrong."""
+    from dllmkit.cli.validate import validate as command
+
+    command(recipes)
+
+
+@app.command(epilog="Example: dllmkit doctor")
+def doctor(json: Json = False) -> None:
+    """Say what is installed, on which devices, and what works here."""
+    from dllmkit.cli.doctor import doctor as command
+
+    command(json)

@@ -1,0 +1,111 @@
+"""The decode loop: every method of the kit runs through these lines."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from dllmkit.commit import Commit, download
+from dllmkit.kv import KVStore
+from dllmkit.lane import Lane
+from dllmkit.models.model import DiffusionModel
+from dllmkit.plan import pack
+from dllmkit.policy import Policy
+from dllmkit.propose import Proposer
+from dllmkit.state import Request, Row
+from dllmkit.step import StepRecord
+
+
+@torch.inference_mode()
+def decode(
+    model: DiffusionModel, requests: Sequence[Request], policy: Policy, proposer: Proposer, batch_size: int = 1
+) -> Iterator[tuple[Row, StepRecord]]:
+    """Decode requests, `batch_size` rows at a time, and yield each row with its record after each of its forwards.
+
+    A row whose `finished` is set has been yielded for the last time; its place goes to the next request. Rows are
+    independent: the batch changes neither tokens nor counts.
+    """
+    batch = Batch.of(model, requests, policy, batch_size)
+    while batch.fill():
+        for lane in batch.lanes:
+            row = lane.row
+            row.block = lane.schedule(row)
+            row.refresh = lane.cache.refresh_due(row)
+            row.visible = lane.context(row)
+            row.query = lane.cache.query(row)
+            lane.settle(batch.kv)
+        for plan in pack(batch.lanes, batch.kv, model.device, model.architecture.shift):
+            hidden = model.forward(plan, proposer.signals)
+            proposal = proposer.propose(model, hidden, plan)
+            chosen = policy.unmask_selector.select(proposal)
+            for lane, commit in zip(plan.lanes, download(plan, proposal, chosen, policy.unmask_selector), strict=True):
+                yield lane.row, advance(lane, commit)
+        batch.drop_finished()
+
+
+def advance(lane: Lane, commit: Commit) -> StepRecord:
+    """Commit, ask the stop rules, and record the step."""
+    row = lane.row
+    row.commit(commit.positions, commit.tokens, commit.confidence)
+    lane.idle = 0 if len(commit.positions) else lane.idle + 1
+    row.query_lengths.append(len(row.query))
+    row.visible_lengths.append(len(row.visible))
+    canvas, step = row.canvas.copy(), row.step
+    if (stop := lane.first_stop()) is not None:
+        row.fill(stop.fill_from, stop.token, stop.reason)
+    elif row.first_mask == row.length:
+        row.finished = True
+    row.nfe += 1
+    row.seconds = time.perf_counter() - lane.started
+    return StepRecord(
+        row=row.request.index, step=step, block=(row.block.start, row.block.stop), refresh=row.refresh,
+        visible=row.visible, query=row.query, eligible=row.eligible, chosen=commit.positions, tokens=commit.tokens,
+        confidence=commit.confidence, canvas=canvas, prompt_length=row.prompt_length, mask_id=row.request.mask_id, finished=row.finished,
+        stop_reason=row.stop_reason if row.finished else None,
+    )  # fmt: skip
+
+
+@dataclass(slots=True, eq=False)
+class Batch:
+    """The rows at work and the requests that wait for a place."""
+
+    policy: Policy
+    waiting: deque[Request]
+    size: int
+    kv: KVStore | None
+    device: torch.device
+    lanes: list[Lane] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, model: DiffusionModel, requests: Iterable[Request], policy: Policy, size: int) -> Batch:
+        """Queue the requests; the KV store is made only for cache policies that read it."""
+        waiting = deque(requests)
+        size = min(size, len(waiting))
+        longest = max((r.length for r in waiting), default=0)
+        kv = model.new_kv(size, longest) if policy.cache_policy.reads_cache and waiting else None
+        return cls(policy, waiting, size, kv, model.device)
+
+    def fill(self) -> bool:
+        """Give free places to waiting requests; False when nothing is left to do."""
+        while self.waiting and len(self.lanes) < self.size:
+            request = self.waiting.popleft()
+            generator = torch.Generator(self.device).manual_seed(request.seed)
+            slot = len(self.lanes)
+            if self.kv is not None:
+                self.kv.clear(slot)
+            self.lanes.append(Lane.begin(Row(request), slot, self.policy, generator, time.perf_counter()))
+        return bool(self.lanes)
+
+    def drop_finished(self) -> None:
+        """Let finished rows leave; the last rows take over their places, so that rows in use stay a run of the store."""
+        for lane in [lane for lane in self.lanes if lane.row.finished]:
+            last = max(self.lanes, key=lambda one: one.slot)
+            if last is not lane:
+                if self.kv is not None:
+                    self.kv.move(last.slot, lane.slot)
+                last.slot = lane.slot
+            self.lanes.remove(lane)

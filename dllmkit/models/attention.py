@@ -1,0 +1,85 @@
+"""Bidirectional attention of query rows over visible keys, as a transformers attention function.
+
+The function writes the step's keys and values into the KV store, reads the visible ones, and adds up the attention rows
+that a selector asked for (transformers 5.23 returns none under its own SDPA function, without an error).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from einops import rearrange
+from torch.nn import functional
+
+from dllmkit.plan import ForwardPlan
+from dllmkit.signals import Attention
+
+NAME = "dllmkit"
+
+
+@dataclass(slots=True, eq=False)
+class AttentionStep:
+    """What attention needs to know of one forward, and where it leaves the attention rows that were asked for."""
+
+    plan: ForwardPlan
+    wanted: Attention | None
+    layers: frozenset[int]  # `wanted.layers`, counted from 0
+    recorded: torch.Tensor | None = field(default=None)  # [rows, width or query, keys]: sum over layers so far
+
+    def exchange(self, layer: int, key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Store the query's keys and values; return those of every visible position, [rows, kv_heads, keys, head_dim]."""
+        plan = self.plan
+        if plan.kv is None:
+            return key, value
+        return plan.kv.exchange(layer, plan.kv_rows, plan.row_index, plan.slots, plan.n_keys, key, value)
+
+    def record(self, query: torch.Tensor, keys: torch.Tensor, scaling: float) -> None:
+        """Add this layer's attention rows, averaged over the query heads; `query` [rows, heads, query, head_dim]."""
+        assert self.wanted is not None
+        if self.wanted.of == "eligible":
+            own = self.plan.own[:, None, :, None].expand(-1, query.shape[1], -1, query.shape[3])
+            query = query.gather(2, own)  # [rows, heads, width, head_dim]
+        wide = torch.float64 if query.dtype == torch.float64 else torch.float32
+        grouped = rearrange(query, "r (k g) q d -> r k (g q) d", k=keys.shape[1]).to(wide)
+        scores = grouped @ keys.to(wide).transpose(2, 3) * scaling  # [rows, kv_heads, groups * query, keys]
+        if self.plan.key_mask is not None:
+            scores = scores.masked_fill(~self.plan.key_mask, float("-inf"))
+        rows = rearrange(scores.softmax(dim=-1), "r k (g q) v -> r (k g) q v", q=query.shape[2]).mean(dim=1)
+        self.recorded = rows if self.recorded is None else self.recorded + rows
+
+    def rows(self) -> torch.Tensor | None:
+        """Return the attention rows averaged over layers, 0 in the padding, [rows, width or query, keys]."""
+        if self.recorded is None or self.wanted is None:
+            return None
+        plan = self.plan
+        valid = (plan.eligible if self.wanted.of == "eligible" else plan.query_positions) >= 0
+        return (self.recorded / len(self.layers)).masked_fill(~valid[:, :, None], 0.0)
+
+
+def attend(
+    module: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    *,
+    scaling: float,
+    step: AttentionStep,
+    **_: Any,
+) -> tuple[torch.Tensor, None]:
+    """Attend from the query rows to every visible key; `query` [rows, heads, query, head_dim] after RoPE.
+
+    Returns [rows, query, heads, head_dim]. Registered with transformers under the name `dllmkit`; `step` reaches it through
+    the layers' keyword arguments.
+    """
+    query, key = query.to(value.dtype), key.to(value.dtype)  # float32 where the family rotates in it
+    keys, values = step.exchange(module.layer_idx, key, value)
+    if module.layer_idx in step.layers:
+        step.record(query, keys, scaling)
+    grouped = query.shape[1] != keys.shape[1]
+    out = functional.scaled_dot_product_attention(
+        query, keys, values, attn_mask=step.plan.key_mask, scale=scaling, enable_gqa=grouped
+    )
+    return out.transpose(1, 2), None

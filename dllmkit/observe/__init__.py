@@ -1,0 +1,1 @@
+"""Observers: they watch a decode without changing it."""

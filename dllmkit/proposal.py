@@ -1,0 +1,41 @@
+"""What the model proposes in one step, at the eligible positions of every row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """Tensors over [rows, width]: one row per sequence, one column per eligible position, in ascending order.
+
+    Rows have different numbers of eligible positions; `eligible` is False in the padding. Signals that the selector did
+    not declare are None. Positions are absolute.
+    """
+
+    positions: torch.Tensor  # [rows, width] int64, -1 in the padding
+    eligible: torch.Tensor  # [rows, width] bool
+    tokens: torch.Tensor  # [rows, width] int64, never the mask token
+    confidence: torch.Tensor  # [rows, width] probability of the token, -inf in the padding
+    inputs: torch.Tensor  # [rows, n] this step's numbers from `Selection.inputs`, dtype of the confidence
+    margin: torch.Tensor | None = None  # [rows, width] top-1 minus top-2 probability, -inf in the padding
+    entropy: torch.Tensor | None = None  # [rows, width] nats, +inf in the padding
+    distribution: torch.Tensor | None = None  # [rows, width, vocabulary], 0 in the padding
+    attention: torch.Tensor | None = None  # [rows, width or query, keys] mean probabilities, 0 in the padding
+    attention_keys: torch.Tensor | None = None  # [rows, keys] int64 position of each key, -1 in the padding
+    attention_queries: torch.Tensor | None = (
+        None  # [rows, width or query] int64 position of each attention row, -1 in the padding
+    )
+
+
+def ranks(score: torch.Tensor) -> torch.Tensor:
+    """Rank the columns of each row by descending score, from 0; equal scores rank by ascending column.
+
+    `score` is [rows, width]; so is the result, int64.
+    """
+    order = score.argsort(dim=1, descending=True, stable=True)  # [rows, width]
+    return order.argsort(dim=1)

@@ -1,0 +1,113 @@
+"""From a forward to a proposal: a token and its confidence at every eligible position, and the signals asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from dllmkit.models.model import DiffusionModel, Hidden
+from dllmkit.plan import ForwardPlan
+from dllmkit.proposal import Proposal
+from dllmkit.sampling import Draws, Sampler
+from dllmkit.signals import Signals
+
+ConfidenceDtype = Literal["auto", "float32", "float64", "logits"]
+CHUNK = 1 << 24  # logits held at once, unless a selector asked for the whole distribution
+
+
+@dataclass(frozen=True)
+class Proposer:
+    """Reads tokens, confidences and signals off a forward.
+
+    `confidence_dtype`: `auto` is float32 (float64 when the logits are), `logits` the dtype of the logits, as Dream's code
+    does. The mask token is never proposed; it does count in the normaliser of the confidence, as in the released code.
+    """
+
+    sampler: Sampler
+    signals: Signals
+    mask_id: int
+    confidence_dtype: ConfidenceDtype = "auto"
+
+    def propose(self, model: DiffusionModel, hidden: Hidden, plan: ForwardPlan) -> Proposal:
+        """Run the language-model head on the rows that predict eligible positions, and measure them."""
+        states = hidden.states.flatten(0, 1).index_select(0, plan.sources)  # [n, model width]
+        draws = [(lane.generator, len(lane.row.eligible)) for lane in plan.lanes]
+        columns = self._measure(model, states, draws)
+        valid = plan.eligible >= 0
+        confidence = self._spread(columns["confidence"], plan, float("-inf"))
+        wanted = self.signals.attention
+        return Proposal(
+            positions=plan.eligible,
+            eligible=valid,
+            tokens=self._spread(columns["tokens"], plan, 0),
+            confidence=confidence,
+            inputs=plan.inputs.to(confidence.dtype),  # a threshold is rounded like what it is compared with
+            margin=self._spread(columns["margin"], plan, float("-inf")) if self.signals.margin else None,
+            entropy=self._spread(columns["entropy"], plan, float("inf")) if self.signals.entropy else None,
+            distribution=self._spread(columns["distribution"], plan, 0.0) if self.signals.distribution else None,
+            attention=hidden.attention,
+            attention_keys=plan.key_positions if wanted else None,
+            attention_queries=(plan.eligible if wanted.of == "eligible" else plan.query_positions) if wanted else None,
+        )
+
+    def _measure(self, model: DiffusionModel, states: torch.Tensor, draws: Draws) -> dict[str, torch.Tensor]:
+        """Measure each row of `states` [n, model width]; every value is [n] (the distribution [n, vocabulary])."""
+        rows_at_once = max(1, CHUNK // model.vocabulary)
+        parts = []
+        for start, piece in _pieces(draws, rows_at_once):
+            n = sum(count for _, count in piece)
+            parts.append(self._measure_logits(model.logits(states[start : start + n]), piece))
+        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+    def _measure_logits(self, logits: torch.Tensor, draws: Draws) -> dict[str, torch.Tensor]:
+        scores = self.sampler.scores(self._cast(logits))  # [n, vocabulary]
+        normaliser = scores.logsumexp(dim=-1, keepdim=True)  # [n, 1]
+        allowed = scores.clone()
+        allowed[:, self.mask_id] = float("-inf")
+        tokens = self.sampler.draw(allowed, draws)
+        columns = {"tokens": tokens, "confidence": (scores.gather(1, tokens[:, None]) - normaliser).exp().squeeze(1)}
+        if self.signals.margin:
+            best = (allowed.topk(2, dim=-1).values - normaliser).exp()
+            columns["margin"] = best[:, 0] - best[:, 1]
+        if self.signals.entropy or self.signals.distribution:
+            p = (scores - normaliser).exp()
+            columns["entropy"] = normaliser.squeeze(1) - (p * scores).sum(dim=-1)
+            if self.signals.distribution:
+                columns["distribution"] = p
+        return columns
+
+    def _cast(self, logits: torch.Tensor) -> torch.Tensor:
+        if self.confidence_dtype == "logits":
+            return logits
+        if self.confidence_dtype == "float64" or (logits.dtype == torch.float64 and self.confidence_dtype == "auto"):
+            return logits.double()
+        return logits.float()
+
+    @staticmethod
+    def _spread(column: torch.Tensor, plan: ForwardPlan, padding: float) -> torch.Tensor:
+        """Lay [n, ...] out as [rows, width, ...], with `padding` where a row has no eligible position."""
+        rows, width = plan.eligible.shape
+        if len(column) == rows * width:
+            return column.view(rows, width, *column.shape[1:])
+        spread = column.new_full((rows * width, *column.shape[1:]), padding)
+        spread[plan.scatter] = column
+        return spread.view(rows, width, *column.shape[1:])
+
+
+def _pieces(draws: Draws, rows_at_once: int) -> list[tuple[int, list[tuple[torch.Generator, int]]]]:
+    """Cut the rows of all sequences into chunks of at most `rows_at_once`: where each starts, and who draws in it.
+
+    A sequence is cut at multiples of `rows_at_once` from its own start, so what it draws does not depend on the batch.
+    """
+    runs = [(g, min(rows_at_once, n - cut)) for g, n in draws for cut in range(0, n, rows_at_once)]
+    pieces: list[tuple[int, list[tuple[torch.Generator, int]]]] = []
+    position = room = 0
+    for generator, count in runs:
+        if count > room:
+            pieces.append((position, []))
+            room = rows_at_once
+        pieces[-1][1].append((generator, count))
+        room, position = room - count, position + count
+    return pieces

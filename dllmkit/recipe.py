@@ -1,0 +1,94 @@
+"""Recipes: everything that determines a decode, read from layers of YAML and overrides, checked, and built."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dllmkit.components import with_defaults
+from dllmkit.errors import RecipeError
+from dllmkit.interpolation import resolve
+from dllmkit.layers import annotate, leaves, origin_of
+from dllmkit.plugins import LoadedPlugins, load_plugins
+from dllmkit.recipe_files import recipe_folders
+from dllmkit.schema import DecodeSettings, ModelSettings, PromptSettings, RuntimeSettings
+from dllmkit.sections import build_sections
+from dllmkit.stack import stack
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+__all__ = ["DecodeSettings", "ModelSettings", "PromptSettings", "Recipe", "RuntimeSettings", "load_recipe"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """A recipe that can be used: checked, complete, its components built.
+
+    `resolved` is all of it as plain values, every default included; `provenance` says of each of its leaves, by dotted path,
+    where the value comes from.
+    """
+
+    source: str
+    resolved: dict[str, Any]
+    provenance: dict[str, str]
+    model: ModelSettings
+    decode: DecodeSettings
+    runtime: RuntimeSettings
+    prompts: PromptSettings
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the resolved recipe, in hexadecimal; the first 12 digits are what is shown."""
+        text = json.dumps(self.resolved, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def short_hash(self) -> str:
+        """The first 12 digits of the hash."""
+        return self.hash[:12]
+
+    def to_yaml(self) -> str:
+        """Write the resolved recipe as YAML that reads back as the same recipe."""
+        from omegaconf import OmegaConf
+
+        return OmegaConf.to_yaml(OmegaConf.create(_escaped(self.resolved)))
+
+
+def load_recipe(
+    source: str | Path | Mapping[str, Any] | DictConfig,
+    overrides: Sequence[str] = (),
+    plugins: LoadedPlugins | None = None,
+) -> Recipe:
+    """Read a recipe and build its components, or raise one RecipeError with everything that is wrong.
+
+    `source` is a file, the name of a recipe (`baseline/tiny`) or a mapping; `overrides` are `key=value`. Layers, later ones
+    winning: defaults, the file it extends, the recipe, the overrides. Nothing is loaded but the component's own modules.
+    """
+    if plugins is None:
+        plugins = load_plugins()
+        plugins.warn()
+    label = "recipe" if isinstance(source, Mapping) else str(source)
+    registry = plugins.registry
+    problems: list[str] = []
+    tree = stack(source, overrides, recipe_folders(plugins.recipe_dirs), label, problems)
+    tree = resolve(tree, lambda named: with_defaults(registry, named), problems)
+    sections = build_sections(tree, registry, problems)
+    if sections is None or problems:
+        raise RecipeError(label, problems)
+    resolved = {name: section.resolved for name, section in sections.items()}
+    provenance = {".".join(path): origin_of(tree, path, "default") for path, _ in leaves(annotate(resolved, ""))}
+    return Recipe(label, resolved, provenance, **{name: section.settings for name, section in sections.items()})
+
+
+def _escaped(value: Any) -> Any:
+    """Keep OmegaConf from taking a literal "${" for an interpolation."""
+    if isinstance(value, dict):
+        return {key: _escaped(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_escaped(item) for item in value]
+    return value.replace("${", "\\${") if isinstance(value, str) else value

@@ -1,0 +1,99 @@
+"""What a recipe can say: the sections, their keys, types, defaults and ranges."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dllmkit.errors import ParameterError
+from dllmkit.parameters import check_parameters, param
+
+if TYPE_CHECKING:
+    from dllmkit.slots import BlockScheduler, CachePolicy, ContextWindow, StopRule, UnmaskSelector
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """Which checkpoint decodes."""
+
+    path: str = param("dllmkit/tiny", "the bundled model, a hub id or a folder")
+    revision: str | None = param(None, "branch, tag or commit on the hub")
+
+
+@dataclass(frozen=True)
+class DecodeOptions:
+    """The keys of `decode` that are plain values."""
+
+    gen_length: int = param(128, "positions to generate", ge=1)
+    as_released: bool = param(False, "reproduce the authors' released code, its bugs included")
+    temperature: float = param(0.0, "0 takes the most likely token", ge=0)
+    top_p: float | None = param(None, "sample from the smallest set of tokens with this probability", gt=0, le=1)
+    top_k: int | None = param(None, "sample from this many tokens", ge=1)
+    sampler: str = param("auto", "how a token is drawn", choices=("auto", "gumbel", "categorical"))
+    confidence_dtype: str = param(
+        "auto", "precision of confidences; logits: the model's", choices=("auto", "float32", "float64", "logits")
+    )
+    seed: int = param(0, "seed of all random numbers")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodeSettings(DecodeOptions):
+    """The section `decode`, with its components built."""
+
+    block_scheduler: BlockScheduler
+    context_window: ContextWindow
+    cache_policy: CachePolicy
+    unmask_selector: UnmaskSelector
+    stop_rules: tuple[StopRule, ...] = ()
+
+
+@dataclass(frozen=True)
+class RuntimeSettings:
+    """Where and how the model runs; nothing here changes what is decoded, rounding apart."""
+
+    device: str = param("auto", "auto, cpu, cuda or cuda:N")
+    dtype: str = param("auto", "precision of the model", choices=("auto", "float64", "float32", "bfloat16", "float16"))
+    compile: str = param("none", "torch.compile mode")
+    batch_size: int = param(1, "sequences decoded together", ge=1)
+    threads: int | None = param(None, "CPU threads; null leaves torch's choice", ge=1)
+
+    def __post_init__(self) -> None:
+        problems = []
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
+            problems.append(f"device = {self.device!r}, expected auto, cpu, cuda or cuda:N")
+        if self.compile in ("default", "reduce-overhead"):
+            problems.append(f"compile = {self.compile!r} is not implemented yet, expected none")
+        elif self.compile != "none":
+            problems.append(f"compile = {self.compile!r}, expected none")
+        if problems:
+            raise ParameterError(problems)
+        check_parameters(self)
+
+
+@dataclass(frozen=True)
+class PromptSettings:
+    """What is decoded when no prompt is given, and how prompts are presented to the model."""
+
+    chat: bool = param(False, "apply the tokenizer's chat template")
+    samples: tuple[str, ...] = param((), "prompts to decode when none is given")
+
+
+SECTIONS: dict[str, type] = {
+    "model": ModelSettings,
+    "decode": DecodeOptions,
+    "runtime": RuntimeSettings,
+    "prompts": PromptSettings,
+}
+"""The sections of a recipe; `decode` also has the components."""
+
+DEFAULT_COMPONENTS = {
+    "block_scheduler": "fixed_blocks",
+    "context_window": "full",
+    "cache_policy": "none",
+    "unmask_selector": "threshold",
+}
+"""The slots that hold exactly one component, and the one that a recipe gets without asking."""
+
+STOP_RULES = "stop_rules"
+"""The key of `decode` that holds a list of components of slot `stop_rule`."""

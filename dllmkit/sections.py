@@ -1,0 +1,76 @@
+"""The sections of a recipe, built from its tree of values."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from dllmkit.components import Placed, build, check_rules, places
+from dllmkit.errors import nearest
+from dllmkit.layers import plain
+from dllmkit.registry import Registry
+from dllmkit.schema import DEFAULT_COMPONENTS, SECTIONS, STOP_RULES, DecodeOptions, DecodeSettings
+from dllmkit.values import field_values, make, show
+
+_KEYS = {
+    section: [f.name for f in dataclasses.fields(cls)]
+    + ([*DEFAULT_COMPONENTS, STOP_RULES] if section == "decode" else [])
+    for section, cls in SECTIONS.items()
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+    """A section that can be used: its settings, and the same as plain values."""
+
+    settings: Any
+    resolved: dict[str, Any]
+
+
+def build_sections(tree: dict[str, Any], registry: Registry, problems: list[str]) -> dict[str, Section] | None:
+    """Build all sections; append everything that is wrong to `problems`, and return None if anything is."""
+    known = [*SECTIONS, "extends"]
+    for key in tree:
+        if key not in SECTIONS:
+            problems.append(f"unknown key '{key}': {_elsewhere(key) or nearest(key, known)}")
+    built = {}
+    for name, cls in SECTIONS.items():
+        values = plain(tree[name])
+        if not isinstance(values, dict):
+            problems.append(f"{name} = {show(values)}, expected a mapping")
+        elif name == "decode":
+            built[name] = _build_decode(tree[name], values, registry, problems)
+        else:
+            settings = make(cls, name, values, problems, elsewhere=_elsewhere)
+            built[name] = Section(settings, field_values(settings)) if settings is not None else None
+    complete = {name: section for name, section in built.items() if section is not None}
+    return complete if len(complete) == len(SECTIONS) else None
+
+
+def _build_decode(tree: Any, values: dict[str, Any], registry: Registry, problems: list[str]) -> Section | None:
+    before = len(problems)
+    slots = {key: values.pop(key) for key in [*DEFAULT_COMPONENTS, STOP_RULES]}
+    options = make(DecodeOptions, "decode", values, problems, known=_KEYS["decode"], elsewhere=_elsewhere)
+    placed: list[Placed] = []
+    for slot, path, component in places(tree):
+        one = build(registry, slot, ".".join(path), component, problems)
+        placed += [one] if one is not None else []
+    if not isinstance(slots[STOP_RULES], list):
+        problems.append(f"decode.{STOP_RULES} = {show(slots[STOP_RULES])}, expected a list")
+    check_rules(placed, problems)
+    if options is None or len(problems) > before:
+        return None
+    single = {one.slot: one for one in placed if one.slot in DEFAULT_COMPONENTS}
+    rules = [one for one in placed if one.slot == "stop_rule"]
+    chosen: dict[str, Any] = {slot: one.component for slot, one in single.items()}
+    kept = {f.name: getattr(options, f.name) for f in dataclasses.fields(options)}
+    chosen[STOP_RULES] = tuple(one.component for one in rules)
+    settings = DecodeSettings(**kept, **chosen)
+    shown = field_values(options) | {slot: one.resolved for slot, one in single.items()}
+    return Section(settings, shown | {STOP_RULES: [one.resolved for one in rules]})
+
+
+def _elsewhere(key: str) -> str | None:
+    """Say which section a key belongs to, if it is a key of one."""
+    home = next((section for section, keys in _KEYS.items() if key in keys), None)
+    return f"did you mean '{home}.{key}'?" if home else None

@@ -1,0 +1,67 @@
+"""The stack of layers that a recipe is: defaults, the file it extends, the recipe itself, overrides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dllmkit.errors import RecipeError
+from dllmkit.layers import annotate, assign, expand, merge
+from dllmkit.overrides import parse_overrides
+from dllmkit.recipe_files import find_recipe, parse_mapping
+from dllmkit.schema import DEFAULT_COMPONENTS, SECTIONS, STOP_RULES
+from dllmkit.values import field_values, show
+
+
+def stack(
+    source: str | Path | Mapping[str, Any], overrides: Sequence[str], folders: Sequence[Path], label: str,
+    problems: list[str],
+) -> Any:  # fmt: skip
+    """Lay all layers over one another; raise if one of them cannot be read, as all the rest would look wrong."""
+    parsed = parse_overrides(overrides, problems)
+    try:
+        layers = _read(source, folders, label)
+    except RecipeError as error:
+        raise RecipeError(error.source, [*problems, *error.problems]) from error
+    tree = _defaults()
+    for origin, layer in layers:
+        tree = merge(tree, annotate(expand(layer), origin))
+    for override in parsed:
+        try:
+            tree = assign(tree, override.keys, annotate(override.value, override.origin))
+        except IndexError as error:
+            problems.append(f"{override.origin}: {error}")
+    return tree
+
+
+def _read(
+    source: str | Path | Mapping[str, Any], folders: Sequence[Path], label: str
+) -> list[tuple[str, dict[str, Any]]]:
+    """Return the layers of a recipe with their origins: the file it extends, if any, then the recipe itself."""
+    if isinstance(source, Mapping):
+        beside, layer = None, parse_mapping(source, label)
+        origin = "recipe"
+    else:
+        file = find_recipe(source, folders)
+        beside, layer = file.path.parent, file.read()
+        origin = "recipe file"
+    extends = layer.pop("extends", None)
+    if extends is None:
+        return [(origin, layer)]
+    if not isinstance(extends, str):
+        raise RecipeError(label, [f"extends = {show(extends)}, expected the name of one recipe"])
+    try:
+        base = find_recipe(extends, folders, beside).read()
+    except RecipeError as error:
+        raise RecipeError(label, [f"extends '{extends}': {problem}" for problem in error.problems]) from error
+    if base.pop("extends", None) is not None:
+        raise RecipeError(label, [f"extends '{extends}', which extends another recipe: one level is all there is"])
+    return [(f"{extends} (extends)", base), (origin, layer)]
+
+
+def _defaults() -> dict[str, Any]:
+    sections = {name: field_values(cls()) for name, cls in SECTIONS.items()}
+    sections["decode"] |= {slot: {"name": name} for slot, name in DEFAULT_COMPONENTS.items()} | {STOP_RULES: []}
+    defaults: dict[str, Any] = annotate(sections, "default")
+    return defaults

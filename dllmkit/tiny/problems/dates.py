@@ -1,0 +1,34 @@
+"""`dates`: count days on the calendar and write them as ISO dates.
+
+Neighbouring digits depend on each other here (the last of February turns month and day together), which is what makes
+parallel decoding of neighbours go wrong.
+"""
+
+from __future__ import annotations
+
+import datetime
+from random import Random
+
+from ..vocabulary import MONTHS
+from .problem import Problem
+
+
+def make(rng: Random) -> Problem:
+    """One calendar problem in 2020..2029, two to ten days; about a third of them cross the end of a month."""
+    day = datetime.date(2020, 1, 1) + datetime.timedelta(days=rng.randrange(3653))
+    count = rng.choice((2, 2, 2, 3, 3, 3, 4, 4, 5, 6, 8, 10))
+    if rng.random() < 0.3:
+        day = day.replace(day=28) + datetime.timedelta(days=rng.randint(-1, 3))
+    month = MONTHS[day.month - 1]
+    written = rng.choice((f"{day.day} {month} {day.year}", f"{month} {day.day}, {day.year}", day.isoformat()))
+    ask = rng.choice(
+        ("List the {} days after {}.", "Write the {} dates that follow {}.", "Which {} days come after {}?")
+    )
+    days = [(day + datetime.timedelta(days=i)).isoformat() for i in range(count + 1)]
+    final = " ".join(days[1:])
+    return Problem("dates", ask.format(count, written), f"From {days[0]}:\n" + "\n".join(days[1:]), final)
+
+
+def check(problem: Problem, text: str) -> bool:
+    """True when the lines after the first are exactly the right dates."""
+    return " ".join(text.split("\n")[1:]).rstrip() == problem.final
