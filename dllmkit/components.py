@@ -51,14 +51,14 @@ def build(registry: Registry, slot: str, path: str, tree: Any, problems: list[st
     known = registry.names(slot)
     values = plain(tree)
     if not isinstance(values, dict):
-        problems.append(f"{path} = {show(values)}, expected a name or a mapping with a name: {', '.join(known)}")
+        problems.append(f"{path} = {show(values)}, expected a name; known: {', '.join(known)}")
         return None
     name = values.pop("name", None)
     if name is UNUSABLE:
         return None
     if not isinstance(name, str):
         said = f"{path} has no name" if name is None else f"{path}.name = {show(name)}, expected a name"
-        problems.append(f"{said}: known: {', '.join(known)}")
+        problems.append(f"{said}; known: {', '.join(known)}")
         return None
     if name not in known:
         problems.append(f"{path}: unknown {slot.replace('_', ' ')} '{name}': {nearest(name, known)}")
@@ -66,9 +66,11 @@ def build(registry: Registry, slot: str, path: str, tree: Any, problems: list[st
     try:
         cls = registry.resolve(slot, name)
         return Placed(slot, path, name, cls, make(cls, path, values, problems))
-    except (PluginError, NameError) as error:  # NameError: a field's type is imported for type checkers only
+    except PluginError as error:
         problems.append(f"{path}: {error}")
-        return None
+    except NameError as error:  # imported under TYPE_CHECKING only
+        problems.append(f"{path}: {name} has a field whose type is not there while the program runs: {error}")
+    return None
 
 
 def with_defaults(registry: Registry, tree: Any) -> Any:

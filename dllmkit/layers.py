@@ -63,11 +63,11 @@ def assign(tree: Any, keys: Sequence[str], value: Any) -> Any:
     if not keys:
         return value if tree is None else merge(tree, value)
     key, rest = keys[0], keys[1:]
-    if isinstance(tree, Leaf) and tree.value == [] and key.isdecimal():
+    if isinstance(tree, Leaf) and tree.value == []:
         tree = []
     if isinstance(tree, list):
         if not key.isdecimal() or int(key) > len(tree):
-            raise IndexError(f"a list of {len(tree)} has no item '{key}'")
+            raise IndexError(f"there is no item '{key}': the list has {len(tree)}")
         at = int(key)
         return [*tree[:at], assign(tree[at] if at < len(tree) else None, rest, value), *tree[at + 1 :]]
     below = tree if isinstance(tree, dict) else {}

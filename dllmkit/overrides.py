@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from dllmkit.schema import DEFAULT_COMPONENTS, STOP_RULES
+from dllmkit.layers import expand
+from dllmkit.schema import STOP_RULES
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,9 @@ def parse_overrides(texts: Iterable[str], problems: list[str]) -> list[Override]
 
     So a name and the parameters that go with it may be given in any order; of two for the same key, the later one wins.
     """
-    parsed = [override for text in texts if (override := _parse(text, problems)) is not None]
+    found: list[str] = []
+    parsed = [override for text in texts if (override := _parse(text, found)) is not None]
+    problems += dict.fromkeys(found)  # the same mistake twice is one problem
     return sorted(parsed, key=_specificity)
 
 
@@ -51,7 +54,7 @@ def _parse(text: str, problems: list[str]) -> Override | None:
         return None
     try:
         read = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={value}"]))
-    except (yaml.YAMLError, OmegaConfBaseException) as error:
+    except (yaml.YAMLError, OmegaConfBaseException, RecursionError) as error:
         reason = getattr(error, "problem", None) or str(error).partition("\n")[0]
         problems.append(f"override '{text}': the value cannot be read: {reason}")
         return None
@@ -60,14 +63,13 @@ def _parse(text: str, problems: list[str]) -> Override | None:
 
 
 def _short_forms(keys: tuple[str, ...], value: Any) -> Any:
-    """Write out the short forms of components in the value, as `layers.expand` does for whole layers."""
-    place = keys[1:] if keys[0] == "decode" else ()
-    whole = len(place) == 1 and place[0] in DEFAULT_COMPONENTS
-    item = len(place) == 2 and place[0] == STOP_RULES
-    if (whole or item) and isinstance(value, str):
+    """Write out the short forms of components in the value, as for the layers below."""
+    if len(keys) == 3 and keys[:2] == ("decode", STOP_RULES) and isinstance(value, str):
         return {"name": value}
-    if place == (STOP_RULES,) and isinstance(value, list):
-        return [{"name": rule} if isinstance(rule, str) else rule for rule in value]
+    if keys == ("decode",) and isinstance(value, dict):
+        return expand({"decode": value})["decode"]
+    if len(keys) == 2 and keys[0] == "decode":
+        return expand({"decode": {keys[1]: value}})["decode"][keys[1]]
     return value
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from dllmkit.errors import ParameterError
 
-_BOUNDS = {
+_BOUNDS: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
     "gt": (">", lambda v, b: v > b),
     "ge": (">=", lambda v, b: v >= b),
     "lt": ("<", lambda v, b: v < b),
@@ -26,9 +26,13 @@ def param(
     lt: float | None = None,
     le: float | None = None,
     choices: tuple[str, ...] | None = None,
+    check: Callable[[Any], str | None] | None = None,
 ) -> Any:
-    """Declare a component's parameter: its default (or none: it must be given), one line about it, and its range."""
-    metadata = {"doc": doc, "gt": gt, "ge": ge, "lt": lt, "le": le, "choices": choices}
+    """Declare a component's parameter: its default (or none: it must be given), one line about it, and its range.
+
+    `check` is for what a range cannot say: it returns what is wrong with a value ("expected a power of two"), or None.
+    """
+    metadata = {"doc": doc, "gt": gt, "ge": ge, "lt": lt, "le": le, "choices": choices, "check": check}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -44,6 +48,9 @@ def range_problems(fields: Mapping[str, Mapping[str, Any]], values: Mapping[str,
         choices = metadata.get("choices")
         if choices and value is not None and value not in choices:
             problems.append(f"{name} = {value!r}, expected one of: {', '.join(choices)}")
+        wrong = metadata["check"](value) if metadata.get("check") else None
+        if wrong:
+            problems.append(f"{name} = {value!r}, {wrong}")
     return problems
 
 
@@ -76,7 +83,10 @@ def describe_parameters(component: type) -> list[ParameterInfo]:
         bounds = [f"{_BOUNDS[k][0]} {f.metadata[k]}" for k in _BOUNDS if f.metadata.get(k) is not None]
         bounds += [" | ".join(f.metadata["choices"])] if f.metadata.get("choices") else []
         required = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-        default = None if required else f.default if f.default is not dataclasses.MISSING else f.default_factory()  # type: ignore[misc]
+        if isinstance(f.default_factory, type(dataclasses.MISSING)):
+            default = None if required else f.default
+        else:
+            default = f.default_factory()
         shown = (
             hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else str(hint).replace("typing.", "")
         )

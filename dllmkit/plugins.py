@@ -17,7 +17,7 @@ from dllmkit import hookspecs
 from dllmkit.errors import PluginError, PluginWarning, nearest
 from dllmkit.registry import Provider, Registry
 
-BUILT_IN = ("dllmkit_baseline",)
+BUILT_IN = ("dllmkit_baseline", "dllmkit_fast_dllm", "dllmkit_streaming", "dllmkit_dsb", "dllmkit_local_leap")
 """Import packages of this distribution, registered in this order; loaded by name, so that a plain checkout works too."""
 
 GROUP = hookspecs.PROJECT
@@ -70,7 +70,11 @@ class _Candidate:
         return importlib.import_module(self.entry) if isinstance(self.entry, str) else self.entry
 
 
-def load_plugins(extra: Sequence[object] = (), environ: Mapping[str, str] | None = None) -> LoadedPlugins:
+def load_plugins(
+    extra: Sequence[object] = (),
+    environ: Mapping[str, str] | None = None,
+    built_in: Sequence[str] = BUILT_IN,
+) -> LoadedPlugins:
     """Load all plugins: built-in packages, then `extra` objects with hooks, then installed third parties by name.
 
     The environment variable `DLLMKIT_PLUGINS=a,b` restricts third parties to those entry points or distributions; empty, to
@@ -78,7 +82,7 @@ def load_plugins(extra: Sequence[object] = (), environ: Mapping[str, str] | None
     """
     installed = _third_parties()
     chosen, problems = _restrict(installed, os.environ if environ is None else environ)
-    candidates = [_Candidate(Provider(package, package, "dllmkit"), package) for package in BUILT_IN]
+    candidates = [_Candidate(Provider(package, package, "dllmkit"), package) for package in built_in]
     candidates += [_Candidate(_provider_of(plugin), plugin) for plugin in extra]
     candidates += chosen
     manager = pluggy.PluginManager(GROUP)

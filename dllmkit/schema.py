@@ -6,8 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dllmkit.errors import ParameterError
-from dllmkit.parameters import check_parameters, param
+from dllmkit.parameters import param
 
 if TYPE_CHECKING:
     from dllmkit.slots import BlockScheduler, CachePolicy, ContextWindow, StopRule, UnmaskSelector
@@ -48,27 +47,25 @@ class DecodeSettings(DecodeOptions):
     stop_rules: tuple[StopRule, ...] = ()
 
 
+def _device_problem(device: str) -> str | None:
+    return None if re.fullmatch(r"auto|cpu|cuda(:\d+)?", device) else "expected auto, cpu, cuda or cuda:N"
+
+
+def _compile_problem(mode: str) -> str | None:
+    if mode in ("default", "reduce-overhead"):
+        return "which is not implemented yet, expected none"
+    return None if mode == "none" else "expected none"
+
+
 @dataclass(frozen=True)
 class RuntimeSettings:
     """Where and how the model runs; nothing here changes what is decoded, rounding apart."""
 
-    device: str = param("auto", "auto, cpu, cuda or cuda:N")
+    device: str = param("auto", "auto, cpu, cuda or cuda:N", check=_device_problem)
     dtype: str = param("auto", "precision of the model", choices=("auto", "float64", "float32", "bfloat16", "float16"))
-    compile: str = param("none", "torch.compile mode")
+    compile: str = param("none", "torch.compile mode", check=_compile_problem)
     batch_size: int = param(1, "sequences decoded together", ge=1)
     threads: int | None = param(None, "CPU threads; null leaves torch's choice", ge=1)
-
-    def __post_init__(self) -> None:
-        problems = []
-        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
-            problems.append(f"device = {self.device!r}, expected auto, cpu, cuda or cuda:N")
-        if self.compile in ("default", "reduce-overhead"):
-            problems.append(f"compile = {self.compile!r} is not implemented yet, expected none")
-        elif self.compile != "none":
-            problems.append(f"compile = {self.compile!r}, expected none")
-        if problems:
-            raise ParameterError(problems)
-        check_parameters(self)
 
 
 @dataclass(frozen=True)

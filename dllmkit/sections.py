@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from dllmkit.components import Placed, build, check_rules, places
+from dllmkit.components import build, check_rules, places
 from dllmkit.errors import nearest
 from dllmkit.layers import plain
 from dllmkit.registry import Registry
@@ -51,14 +51,12 @@ def _build_decode(tree: Any, values: dict[str, Any], registry: Registry, problem
     before = len(problems)
     slots = {key: values.pop(key) for key in [*DEFAULT_COMPONENTS, STOP_RULES]}
     options = make(DecodeOptions, "decode", values, problems, known=_KEYS["decode"], elsewhere=_elsewhere)
-    placed: list[Placed] = []
-    for slot, path, component in places(tree):
-        one = build(registry, slot, ".".join(path), component, problems)
-        placed += [one] if one is not None else []
+    built = [build(registry, slot, ".".join(path), component, problems) for slot, path, component in places(tree)]
+    placed = [one for one in built if one is not None]
     if not isinstance(slots[STOP_RULES], list):
         problems.append(f"decode.{STOP_RULES} = {show(slots[STOP_RULES])}, expected a list")
     check_rules(placed, problems)
-    if options is None or len(problems) > before:
+    if options is None or len(placed) < len(built) or len(problems) > before:
         return None
     single = {one.slot: one for one in placed if one.slot in DEFAULT_COMPONENTS}
     rules = [one for one in placed if one.slot == "stop_rule"]

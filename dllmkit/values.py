@@ -37,7 +37,11 @@ def make(
     declared = {f.name: f for f in dataclasses.fields(cls) if f.init}
     for key in values:
         if key not in declared:
-            hint = elsewhere(key) or nearest(key, known or declared) if known or declared else "there is nothing to set"
+            hint = (
+                elsewhere(key) or nearest(key, known or declared)
+                if known or declared
+                else f"{cls.__name__} has no parameters"
+            )
             problems.append(f"unknown key '{path}.{key}': {hint}")
     before = len(problems)
     given = {key: value for key, value in values.items() if key in declared}

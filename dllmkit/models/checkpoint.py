@@ -103,7 +103,7 @@ def _download(path: str, revision: str | None, local: Path) -> Path:
         )
     except (errors.HFValidationError, ValueError) as error:
         problem = f"is neither a folder nor a valid hub id: {_line(error)}"
-    except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, errors.HfHubHTTPError, OSError) as error:
+    except Exception as error:  # no network, a full disk, or one of the hub client's many transfer errors
         why = "HF_HUB_OFFLINE is set" if HF_HUB_OFFLINE else f"the hub did not answer: {_line(error)}"
         problem = (
             f"is not a local folder, is not in the hub cache, and cannot be downloaded ({why}); "
@@ -114,4 +114,4 @@ def _download(path: str, revision: str | None, local: Path) -> Path:
 
 def _line(error: Exception) -> str:
     text = " ".join(str(error).split())
-    return text if len(text) <= 200 else text[:200] + "..."
+    return text if len(text) <= 120 else text[:120] + "..."

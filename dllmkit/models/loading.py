@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from dllmkit.models.checkpoint import load_network, locate, read_config, recognise
+from dllmkit.models.checkpoint import locate, read_config, recognise
 from dllmkit.models.dtype import choose_device, choose_dtype
 from dllmkit.models.family import Architecture
 from dllmkit.models.model import DiffusionModel
 from dllmkit.models.tokenizer import load_tokenizer
+from dllmkit.models.weights import load_network
 
 if TYPE_CHECKING:
     from dllmkit.recipe import Recipe
@@ -28,6 +29,7 @@ def load_model(
     architecture = recognise(read_config(folder), families)
     check(architecture)
     device = choose_device(recipe.runtime.device)
-    dtype = choose_dtype(recipe.runtime.dtype, device)
-    network = load_network(folder, architecture, device, dtype)
+    config = architecture.config
+    choice = choose_dtype(recipe.runtime.dtype, device, width=config.hidden_size, hidden=config.intermediate_size)
+    network = load_network(folder, architecture, device, choice.dtype)
     return DiffusionModel.wrap(network, architecture, load_tokenizer(folder, architecture))

@@ -53,7 +53,6 @@ def check_family(
     length = min(length, architecture.max_length)
     tokens = torch.randint(0, architecture.config.vocab_size, (length,), generator=generator)
     tokens[torch.rand(length, generator=generator) < 0.4] = architecture.special.mask_id
-    tokens[-1] = architecture.special.mask_id
 
     findings = [special_tokens(architecture)]
     with torch.inference_mode():
@@ -143,15 +142,14 @@ def decoding(network: Any, architecture: Architecture, tokens: torch.Tensor, pla
     yield _equal("the engine's forward", full, plain)
     kv = model.new_kv(1, len(tokens))
     engine_logits(model, tokens, everything, kv)
-    some = [i for i in everything if i % 3 or i >= len(tokens) - 2]
+    some = [i for i in everything if i % 3]
     yield _equal("cached = full", engine_logits(model, tokens, some, kv), plain[torch.tensor(some)])
 
 
 def engine_logits(model: DiffusionModel, tokens: torch.Tensor, query: Sequence[int], kv: Any) -> torch.Tensor:
     """Logits of the query rows of one sequence, all of which is visible: [len(query), vocabulary].
 
-    The last position counts as the one to decide, so it and the row that predicts it must be in the query. Afterwards
-    `kv` holds every position that it held before, and the query.
+    `query` is sorted; positions outside it are read from `kv`, which must hold them, and holds the query afterwards.
     """
     from types import SimpleNamespace
 
@@ -161,9 +159,9 @@ def engine_logits(model: DiffusionModel, tokens: torch.Tensor, query: Sequence[i
     from dllmkit.signals import Signals
     from dllmkit.state import Request, Row
 
-    n = len(tokens)
-    row = Row(Request(0, tuple(tokens[:-1].tolist()), 1, model.architecture.special.mask_id))
-    row.visible, row.query, row.eligible = np.arange(n), np.array(query), np.array([n - 1])
+    row = Row(Request(0, tuple(tokens[:-1].tolist()), 1, int(tokens[-1])))  # a canvas of exactly these tokens
+    row.visible, row.query = np.arange(len(tokens)), np.array(query)
+    row.eligible = row.query[-1:]
     lane: Any = SimpleNamespace(row=row, slot=0, idle=0, selection=SimpleNamespace(inputs=lambda row: (), patience=1))
     (plan,) = pack([lane], kv, model.device, model.architecture.shift)
     return model.logits(model.forward(plan, Signals()).states[0])

@@ -18,7 +18,7 @@ from .tokenizer import ANSWER
 BUCKETS = (48, 64, 80, 96, 128, 192, 320)
 """Row lengths in tokens, prompt included."""
 
-SHARES = {"math": 0.34, "sort": 0.17, "json": 0.13, "spell": 0.12, "dates": 0.12, "drill": 0.12}
+SHARES = {"math": 0.34, "sort": 0.17, "json": 0.14, "spell": 0.08, "dates": 0.10, "drill": 0.17}
 """Share of the rows by kind."""
 
 
@@ -34,7 +34,7 @@ class Batch:
 
 
 def make_batches(
-    tokenizer: PreTrainedTokenizerFast, seed: int, token_budget: int = 6144, shares: dict[str, float] = SHARES
+    tokenizer: PreTrainedTokenizerFast, seed: int, token_budget: int = 4096, shares: dict[str, float] = SHARES
 ) -> Iterator[Batch]:
     """Endless batches of about `token_budget` tokens, deterministic from the seed."""
     rng, noise = Random(seed), np.random.default_rng(seed)
@@ -62,7 +62,7 @@ def _place(prompt: int, total: int, rng: Random) -> tuple[int, str]:
     cuts = [length for length in BUCKETS if prompt + WINDOW // 2 <= length <= total]
     if draw < 0.12 and cuts:
         return rng.choice(cuts), "cut"
-    way = "uniform" if draw < 0.45 else "window"
+    way = "uniform" if draw < 0.34 else "window" if draw < 0.62 else "ordered"
     extra = rng.choices((1, 96, 224), (0.95, 0.03, 0.02))[0]  # most canvases end soon, some are 128 or 256 long
     room = [length for length in BUCKETS if length >= total + 1]
     wide = [length for length in room if length >= prompt + WINDOW + extra]
@@ -78,9 +78,11 @@ def _collate(
     clean = np.full((len(entries), length), tokenizer.eos_token_id, dtype=np.int64)
     masked = np.zeros(clean.shape, dtype=bool)
     weight = np.zeros(clean.shape, dtype=np.float32)
-    for i, (_, way, ids, prompt) in enumerate(entries):
+    for i, (_, _, ids, _) in enumerate(entries):
         clean[i, : min(length, len(ids))] = ids[:length]
-        masked[i], weight[i] = mask_row(way, prompt, len(ids) - prompt, length, noise, Weights())
+    numbers = np.isin(clean, tokenizer.convert_tokens_to_ids([f"Ġ{n}" for n in range(100)]))
+    for i, (_, way, ids, prompt) in enumerate(entries):
+        masked[i], weight[i] = mask_row(way, prompt, len(ids) - prompt, numbers[i], noise, Weights())
     # The heaviest third at most, so that the shapes stay fixed; what falls away is EOS padding and far suffix.
     count = clean.size // 3
     rows = np.argsort(-weight, axis=None, kind="stable")[:count]

@@ -34,26 +34,31 @@ Loss = Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def initialise(network: Network, tokenizer: PreTrainedTokenizerFast, seed: int) -> None:
-    """Random weights; residual outputs start at zero, number tokens start from sines of their value.
+    """Random weights with a head start for copying and counting; every weight is trained from there.
 
-    The sines (periods 2 to 200) only give arithmetic and sorting a head start: all weights are trained.
+    Residual outputs start at zero and the head as a scaled copy of the embedding, so that passing a token on already
+    raises its logit. A word with and without its leading space start alike. Number tokens start from sines of their
+    value (periods 2 to 200).
     """
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in network.named_parameters():
         if name.endswith(("attn_out.weight", "ff_out.weight")):
             nn.init.zeros_(parameter)
         elif parameter.dim() == 2:
-            std = (
-                0.3 if name.startswith("wte") else 0.02 if name.startswith("head") else 0.6 * parameter.shape[1] ** -0.5
-            )
+            std = 0.3 if name.startswith("wte") else 0.6 * parameter.shape[1] ** -0.5
             nn.init.normal_(parameter, std=std, generator=generator)
-    numbers = torch.tensor(tokenizer.convert_tokens_to_ids([f"Ġ{n}" for n in range(100)]))
+    table, vocabulary = network.wte.weight.data, tokenizer.get_vocab()
     angle = 2 * math.pi * torch.arange(100)[:, None] / torch.tensor([2.0, 5.0, 10.0, 20.0, 25.0, 50.0, 100.0, 200.0])
-    waves = torch.cat([angle.cos(), angle.sin()], dim=1)
-    with torch.no_grad():
-        columns = slice(0, min(waves.shape[1], network.shape.d_model))
-        network.wte.weight[numbers, columns] = 0.8 * waves[:, columns]
-        network.head.weight[numbers, columns] = 0.05 * waves[:, columns]
+    waves = torch.cat([angle.cos(), angle.sin()], dim=1)[:, : table.shape[1]]
+    numbers = [vocabulary[f"Ġ{n}"] for n in range(100)]
+    table[numbers] *= 0.5
+    table[numbers, : waves.shape[1]] = 1.2 * waves
+    for token, spaced in vocabulary.items():
+        if token.startswith("Ġ") and token[1:] in vocabulary:
+            bare = vocabulary[token[1:]]
+            table[bare] = 0.8 * table[spaced] + 0.6 * table[bare]
+    network.head.weight.data.copy_(0.1 * table)
+    network.head.weight.data[tokenizer.mask_token_id] = 0
 
 
 class Trainer:
@@ -206,10 +211,10 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--n-layers", type=int, default=5)
     options.add_argument("--n-heads", type=int, default=4)
     options.add_argument("--mlp-hidden-size", type=int, default=512)
-    options.add_argument("--batch-tokens", type=int, default=6144)
-    options.add_argument("--lr", type=float, default=0.02, help="Muon, hidden matrices")
-    options.add_argument("--lr-outer", type=float, default=4e-3, help="AdamW, embedding, head and norms")
-    options.add_argument("--decay", type=float, default=0.35, help="part of the run over which the rate falls to zero")
+    options.add_argument("--batch-tokens", type=int, default=4096)
+    options.add_argument("--lr", type=float, default=0.01, help="Muon, hidden matrices")
+    options.add_argument("--lr-outer", type=float, default=3e-3, help="AdamW, embedding, head and norms")
+    options.add_argument("--decay", type=float, default=0.4, help="part of the run over which the rate falls to zero")
     options.add_argument("--log-steps", type=int, default=100)
     options.add_argument("--save-minutes", type=float, default=4)
     options.add_argument("--eval-minutes", type=float, default=10)

@@ -8,8 +8,8 @@ from .problem import Problem
 
 
 def make(rng: Random) -> Problem:
-    """Three to eight elementary facts of the ranges that `math` uses, written as its steps are."""
-    facts = [_fact(rng) for _ in range(rng.randint(3, 8))]
+    """Three to six elementary facts of the ranges that `math` uses, written as its steps are."""
+    facts = [_fact(rng) for _ in range(rng.randint(3, 6))]
     prompt = "Compute: " + ", ".join(left for left, _ in facts) + "."
     answer = "So " + ", ".join(f"{left} = {right}" for left, right in facts) + "."
     return Problem("drill", prompt, answer, answer)
@@ -25,9 +25,10 @@ def _fact(rng: Random) -> tuple[str, int]:
     if sign in "*/":
         p, q = rng.randint(2, 9), rng.randint(2, 9)
         return (f"{p} * {q}", p * q) if sign == "*" else (f"{p * q} / {p}", q)
-    small = rng.randint(1, 20) if rng.random() < 0.8 else rng.randint(1, 49)
+    if rng.random() < 0.85:
+        large, small = rng.randint(1, 84), rng.randint(1, 12)
+    else:
+        large, small = rng.randint(1, 40), rng.randint(1, 40)
     if sign == "+":
-        large = rng.randint(1, 99 - small)
         return f"{large} + {small}", large + small
-    large = rng.randint(small, 99)
-    return f"{large} - {small}", large - small
+    return f"{max(large, small)} - {min(large, small)}", abs(large - small)

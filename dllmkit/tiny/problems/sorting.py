@@ -1,4 +1,4 @@
-"""`sort`: four to nine different numbers below 100, or four to seven animals, in either direction."""
+"""`sort`: four to eight different numbers below 100, or four to seven animals, in either direction."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def make(rng: Random) -> Problem:
     """One sorting problem; the answer repeats the items, then gives them sorted."""
     down = rng.random() < 0.4
     if rng.random() < 0.7:
-        values = rng.sample(range(100), rng.randint(4, 9))
+        values = rng.sample(range(100), rng.randint(4, 8))
         items = [str(value) for value in values]
         ordered = [str(value) for value in sorted(values, reverse=down)]
         prompt = rng.choice(

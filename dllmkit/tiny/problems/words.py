@@ -1,6 +1,6 @@
 """`math`: word problems of two or three steps, with every step worked and a last line `#### n`.
 
-All values stay in 0..99. Added and removed amounts are at most 20, factors at most 9, so that a small model meets every
+All values stay in 0..99. Added and removed amounts are at most 12 (but for sums of two people), factors at most 9, so that a small model meets every
 elementary fact many times.
 """
 
@@ -71,8 +71,8 @@ _Form = tuple[list[str], list[str], str]
 def _changes(rng: Random, value: int, count: int) -> tuple[list[str], list[str]]:
     sentences, steps = [], []
     for _ in range(count):
-        gain = rng.random() < 0.5 if 2 <= value <= 79 else value < 2
-        k = rng.randint(1, 20 if gain else min(20, value))
+        gain = rng.random() < 0.5 if 2 <= value <= 60 else value < 2
+        k = rng.randint(1, 12 if gain else min(12, value))
         sentences.append(rng.choice(_GAIN if gain else _LOSS).replace("{k}", str(k)))
         after = value + k if gain else value - k
         steps.append(f"{value} {'+' if gain else '-'} {k} = {after}")
@@ -81,7 +81,7 @@ def _changes(rng: Random, value: int, count: int) -> tuple[list[str], list[str]]
 
 
 def _chain(rng: Random, slots: dict[str, str]) -> _Form:
-    start = rng.randint(2, 60)
+    start = rng.randint(2, 50)
     opening = rng.choice(
         ("{who} has %d {things}.", "{who} starts with %d {things}.", "There are %d {things} in the box of {who}.")
     )
@@ -100,8 +100,8 @@ def _packs(rng: Random, slots: dict[str, str]) -> _Form:
 
 
 def _asked_first(rng: Random, slots: dict[str, str]) -> _Form:
-    start, a = rng.randint(2, 60), rng.randint(1, 20)
-    b = rng.randint(1, min(20, start + a))
+    start, a = rng.randint(2, 50), rng.randint(1, 12)
+    b = rng.randint(1, min(12, start + a))
     text = rng.choice(
         (
             "How many {things} does {who} have if {he} starts with %d, buys %d more and gives away %d?",
@@ -115,7 +115,7 @@ def _asked_first(rng: Random, slots: dict[str, str]) -> _Form:
 def _price(rng: Random, slots: dict[str, str]) -> _Form:
     p, q = rng.randint(2, 9), rng.randint(2, 9)
     total = p * q
-    k = rng.randint(1, min(20, 99 - total))
+    k = rng.randint(1, 12)
     text = rng.choice(
         (
             "{who} buys %d {things} for %d dollars each and a book for %d dollars. How much does {he} pay?",
@@ -127,7 +127,7 @@ def _price(rng: Random, slots: dict[str, str]) -> _Form:
 
 
 def _compare(rng: Random, slots: dict[str, str]) -> _Form:
-    n, k = rng.randint(5, 40), rng.randint(1, 15)
+    n, k = rng.randint(3, 20), rng.randint(1, 12)
     more = rng.random() < 0.5 or k > n
     other = n + k if more else n - k
     text = rng.choice(
@@ -143,7 +143,7 @@ def _compare(rng: Random, slots: dict[str, str]) -> _Form:
 def _share(rng: Random, slots: dict[str, str]) -> _Form:
     p, q = rng.randint(2, 9), rng.randint(2, 9)
     total = p * q
-    a = rng.randint(1, min(20, total - 1))
+    a = rng.randint(1, min(12, total - 1))
     text = rng.choice(
         (
             "{who} has %d {things} and gets %d more. {he} shares them equally among %d friends.",

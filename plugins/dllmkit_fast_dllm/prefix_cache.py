@@ -1,0 +1,45 @@
+"""Fast-dLLM's prefix cache: keys and values before the block are kept, block and suffix are recomputed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from dllmkit.parameters import Rule
+
+if TYPE_CHECKING:
+    from dllmkit.slots import Cache
+    from dllmkit.state import Positions, Row
+    from dllmkit_fast_dllm.refresh import EachBlock
+
+
+@dataclass(frozen=True)
+class PrefixCache:
+    """Recompute everything visible at the first step of a block, then only what lies at or behind the block's start.
+
+    Source: Fast-dLLM (arXiv 2505.22618), NVlabs/Fast-dLLM llada/generate.py `generate_with_prefix_cache`. Not reproduced: its
+    forward on a block that the refresh has finished.
+    """
+
+    reads_cache: ClassVar[bool] = True
+    conflicts: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "block_scheduler",
+            ("sliding_block",),
+            "it refreshes at every new block, and a sliding block is new at every step",
+        ),
+    )
+
+    def begin(self, row: Row) -> Cache:
+        """Start a sequence."""
+        from dllmkit_fast_dllm.refresh import EachBlock
+
+        return _FromTheBlockOn(EachBlock())
+
+
+class _FromTheBlockOn:
+    def __init__(self, refresh: EachBlock) -> None:
+        self.refresh_due, self.narrow = refresh.due, refresh.narrow
+
+    def query(self, row: Row) -> Positions:
+        return row.visible if row.refresh else row.visible[row.visible >= row.block.start]
