@@ -16,11 +16,16 @@ from dllmkit.state import Positions
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Commit:
-    """What one row commits in a step: tokens and confidences at absolute positions, all [n]."""
+    """What one row commits in a step: tokens and confidences at absolute positions, all [n].
+
+    `overwritten` are committed positions that a released fault writes over, with `overwriting` tokens; normally none.
+    """
 
     positions: Positions
     tokens: np.ndarray
     confidence: np.ndarray
+    overwritten: Positions
+    overwriting: np.ndarray
 
 
 def download(plan: ForwardPlan, proposal: Proposal, chosen: torch.Tensor, selector: UnmaskSelector) -> list[Commit]:
@@ -33,27 +38,28 @@ def download(plan: ForwardPlan, proposal: Proposal, chosen: torch.Tensor, select
     if chosen.shape != proposal.eligible.shape or chosen.dtype != torch.bool:
         shape = list(proposal.eligible.shape)
         raise PluginError(f"{name} returned {chosen.dtype} {list(chosen.shape)}, expected torch.bool {shape}")
-    allowed = chosen & proposal.eligible
-    stuck = plan.force & ~allowed.any(dim=1)  # [rows]
-    best = (ranks(proposal.confidence) == 0) & proposal.eligible
-    committed = allowed | (stuck[:, None] & best)
+    stuck = plan.force & ~(chosen & proposal.eligible).any(dim=1)  # [rows]
+    best = ranks(proposal.confidence.masked_fill(~proposal.eligible, float("-inf"))) == 0
+    picked = chosen | (stuck[:, None] & best & proposal.eligible)
     wide = torch.float64 if proposal.confidence.dtype == torch.float64 else torch.float32  # both hold token ids exactly
-    parts = (proposal.tokens, proposal.confidence, committed, chosen & ~proposal.eligible)
-    tokens, confidence, commit, wrong = torch.stack([p.to(wide) for p in parts]).cpu().numpy()  # each [rows, width]
+    parts = (proposal.tokens, proposal.confidence, picked)
+    tokens, confidence, pick = torch.stack([p.to(wide) for p in parts]).cpu().numpy()  # each [rows, width]
     commits = []
     for i, lane in enumerate(plan.lanes):
-        eligible = lane.row.eligible
-        who = f"row {lane.row.request.index}, step {lane.row.step}"
-        if wrong[i].any():
-            columns = np.flatnonzero(wrong[i]).tolist()
+        row, proposed, n_extra = lane.row, lane.row.proposed, len(lane.row.extra)
+        who = f"row {row.request.index}, step {row.step}"
+        columns = np.flatnonzero(pick[i])
+        if len(columns) and columns[-1] >= len(proposed):
+            outside = columns[columns >= len(proposed)].tolist()
             raise PluginError(
-                f"{name}, {who}: chose columns {columns}, but only {len(eligible)} positions are eligible"
+                f"{name}, {who}: chose columns {outside}, but only {len(proposed)} positions are eligible"
             )
-        if np.isnan(confidence[i, : len(eligible)]).any():
-            bad = eligible[np.isnan(confidence[i, : len(eligible)])].tolist()
+        if np.isnan(confidence[i, : len(proposed)]).any():
+            bad = proposed[np.isnan(confidence[i, : len(proposed)])].tolist()
             raise ModelError(f"the model gave NaN at positions {bad} ({who})")
-        columns = np.flatnonzero(commit[i])
+        written = tokens[i].astype(np.int64)
+        over, new = columns[columns < n_extra], columns[columns >= n_extra]
         commits.append(
-            Commit(eligible[columns], tokens[i, columns].astype(np.int64), confidence[i, columns].astype(np.float64))
+            Commit(proposed[new], written[new], confidence[i, new].astype(np.float64), proposed[over], written[over])
         )
     return commits

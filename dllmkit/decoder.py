@@ -7,14 +7,14 @@ from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from dllmkit.errors import RecipeError, RequestError
 from dllmkit.loop import decode
 from dllmkit.policy import Policy
-from dllmkit.propose import Proposer
+from dllmkit.propose import ConfidenceDtype, Proposer
 from dllmkit.result import Result
 from dllmkit.sampling import Categorical, Gumbel, Sampler
 from dllmkit.state import Request, Row
@@ -113,12 +113,11 @@ class Decoder:
         requests = []
         for index, prompt in enumerate(prompts):
             tokens = self._tokens(prompt, index, chat)
-            requests.append(
-                Request(
-                    index, tokens, self.settings.gen_length, special.mask_id, special.eos_ids, shift,
-                    self.settings.as_released, request_seed(self.settings.seed, tokens, seen[tokens]),
-                )  # fmt: skip
-            )
+            request = Request(
+                index, tokens, self.settings.gen_length, special.mask_id, special.eos_ids, shift,
+                self.settings.as_released, request_seed(self.settings.seed, tokens, seen[tokens]),
+            )  # fmt: skip
+            requests.append(request)
             seen[tokens] += 1
         return requests
 
@@ -166,7 +165,7 @@ class Decoder:
             self.model.layer_indices(signals)
         except ValueError as error:
             raise RecipeError(self.recipe.source, [f"decode.unmask_selector: {error}"]) from error
-        confidence = settings.confidence_dtype
+        confidence = cast(ConfidenceDtype, settings.confidence_dtype)  # the recipe's reader knows the choices
         if confidence == "auto" and settings.as_released:
             confidence = architecture.released_confidence
         return Proposer(make_sampler(self.recipe, architecture), signals, architecture.special.mask_id, confidence)

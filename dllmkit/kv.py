@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from dllmkit.state import Positions
 
@@ -44,10 +45,9 @@ class KVStore:
         """Bytes of device memory held."""
         return sum(t.numel() * t.element_size() for t in [*self.keys, *self.values])
 
-    def holds(self, row: int, positions: Positions) -> np.ndarray:
+    def holds(self, row: int, positions: Positions) -> NDArray[np.bool_]:
         """Say for each position whether it has an entry, bool [n]."""
-        found: np.ndarray = self.slot_of[row, positions] != NO_SLOT
-        return found
+        return np.not_equal(self.slot_of[row, positions], NO_SLOT)
 
     def place(self, row: int, visible: Positions, query: Positions) -> np.ndarray:
         """Give every query position a slot and free those of positions out of sight; return the slots of `query` [n].

@@ -65,8 +65,9 @@ class Lane:
         """
         row, policy = self.row, self.policy
         row.eligible = self._eligible()
-        sources = row.eligible - row.request.shift
-        if sources[0] < 0:
+        row.extra = self._extra()
+        sources = row.sources()
+        if row.eligible[0] < row.request.shift:
             raise PluginError(f"{self._who('block_scheduler')}: position 0 has no row that predicts it")
         visible = self._positions(row.visible, "context_window")
         self._require(row.eligible, visible, "context_window", "left eligible positions out of the visible ones")
@@ -110,6 +111,21 @@ class Lane:
                 f"{self._who('block_scheduler')}: {where} holds no position that is still masked: no progress is possible"
             )
         return eligible
+
+    def _extra(self) -> Positions:
+        row = self.row
+        extra = getattr(self.selection, "extra", None)
+        if extra is None:
+            return np.empty(0, dtype=np.int64)
+        wanted = np.asarray(extra(row), dtype=np.int64)
+        if len(wanted) and not row.request.as_released:
+            raise PluginError(f"{self._who('unmask_selector')} asks for extra positions, which needs as_released: true")
+        before = np.zeros(row.length, dtype=bool)
+        before[: row.eligible[0]] = row.committed[: row.eligible[0]]
+        self._require(
+            wanted, before, "unmask_selector", "asks for extra positions that are not committed before the eligible"
+        )
+        return wanted
 
     def _positions(self, positions: Positions, slot: str) -> np.ndarray:
         """Turn positions into flags, bool [length]; refuse what is out of the canvas."""

@@ -12,6 +12,7 @@ import torch
 from dllmkit.commit import Commit, download
 from dllmkit.kv import KVStore
 from dllmkit.lane import Lane
+from dllmkit.memory import Memory
 from dllmkit.models.model import DiffusionModel
 from dllmkit.plan import pack
 from dllmkit.policy import Policy
@@ -38,7 +39,7 @@ def decode(
             row.visible = lane.context(row)
             row.query = lane.cache.query(row)
             lane.settle(batch.kv)
-        for plan in pack(batch.lanes, batch.kv, model.device, model.architecture.shift):
+        for plan in pack(batch.lanes, batch.kv, batch.memory, model.device):
             hidden = model.forward(plan, proposer.signals)
             proposal = proposer.propose(model, hidden, plan)
             chosen = policy.unmask_selector.select(proposal)
@@ -51,6 +52,8 @@ def advance(lane: Lane, commit: Commit) -> StepRecord:
     """Commit, ask the stop rules, and record the step."""
     row = lane.row
     row.commit(commit.positions, commit.tokens, commit.confidence)
+    if len(commit.overwritten):
+        row.overwrite(commit.overwritten, commit.overwriting)
     lane.idle = 0 if len(commit.positions) else lane.idle + 1
     row.query_lengths.append(len(row.query))
     row.visible_lengths.append(len(row.visible))
@@ -64,7 +67,8 @@ def advance(lane: Lane, commit: Commit) -> StepRecord:
     return StepRecord(
         row=row.request.index, step=step, block=(row.block.start, row.block.stop), refresh=row.refresh,
         visible=row.visible, query=row.query, eligible=row.eligible, chosen=commit.positions, tokens=commit.tokens,
-        confidence=commit.confidence, canvas=canvas, prompt_length=row.prompt_length, mask_id=row.request.mask_id, finished=row.finished,
+        confidence=commit.confidence, canvas=canvas, prompt_length=row.prompt_length,
+        mask_id=row.request.mask_id, finished=row.finished,
         stop_reason=row.stop_reason if row.finished else None,
     )  # fmt: skip
 
@@ -77,6 +81,7 @@ class Batch:
     waiting: deque[Request]
     size: int
     kv: KVStore | None
+    memory: Memory
     device: torch.device
     lanes: list[Lane] = field(default_factory=list)
 
@@ -87,7 +92,8 @@ class Batch:
         size = min(size, len(waiting))
         longest = max((r.length for r in waiting), default=0)
         kv = model.new_kv(size, longest) if policy.cache_policy.reads_cache and waiting else None
-        return cls(policy, waiting, size, kv, model.device)
+        memory = model.new_memory(policy.unmask_selector.signals, size, longest, stored=kv is not None)
+        return cls(policy, waiting, size, kv, memory, model.device)
 
     def fill(self) -> bool:
         """Give free places to waiting requests; False when nothing is left to do."""
@@ -97,6 +103,7 @@ class Batch:
             slot = len(self.lanes)
             if self.kv is not None:
                 self.kv.clear(slot)
+            self.memory.clear(slot)
             self.lanes.append(Lane.begin(Row(request), slot, self.policy, generator, time.perf_counter()))
         return bool(self.lanes)
 
@@ -107,5 +114,6 @@ class Batch:
             if last is not lane:
                 if self.kv is not None:
                     self.kv.move(last.slot, lane.slot)
+                self.memory.move(last.slot, lane.slot)
                 last.slot = lane.slot
             self.lanes.remove(lane)

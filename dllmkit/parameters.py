@@ -83,10 +83,8 @@ def describe_parameters(component: type) -> list[ParameterInfo]:
         bounds = [f"{_BOUNDS[k][0]} {f.metadata[k]}" for k in _BOUNDS if f.metadata.get(k) is not None]
         bounds += [" | ".join(f.metadata["choices"])] if f.metadata.get("choices") else []
         required = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-        if isinstance(f.default_factory, type(dataclasses.MISSING)):
-            default = None if required else f.default
-        else:
-            default = f.default_factory()
+        factory: Any = f.default_factory
+        default = None if required else f.default if factory is dataclasses.MISSING else factory()
         shown = (
             hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else str(hint).replace("typing.", "")
         )

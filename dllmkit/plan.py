@@ -1,4 +1,4 @@
-"""The plan of one forward: the four nested sets of its rows, checked, padded and uploaded once."""
+"""The plan of one forward: the four nested sets of its rows, padded and uploaded once."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 
 from dllmkit.kv import KVStore
 from dllmkit.lane import Lane
+from dllmkit.memory import Memory
 
 WASTE = 1.25  # rows share a forward while padding makes it at most this much larger
 
@@ -18,30 +19,36 @@ WASTE = 1.25  # rows share a forward while padding makes it at most this much la
 class ForwardPlan:
     """One forward: which tokens go in at which positions, where their keys go, and which rows give logits.
 
-    `n` counts the eligible positions of all rows together: the language-model head runs on exactly these. Padding of the
-    query repeats position 0 and writes its keys to the store's spare slot.
+    `n` counts the proposed positions of all rows together (the eligible ones, and a released selector's extra ones): the
+    language-model head runs on exactly these. Padding of the query repeats position 0 and writes its keys to the store's
+    spare slot.
     """
 
     lanes: tuple[Lane, ...]
     kv: KVStore | None
+    memory: Memory
     kv_rows: tuple[int, ...]
     n_keys: int
     tokens: torch.Tensor  # [rows, query]
     positions: torch.Tensor  # [rows, query]
-    row_index: torch.Tensor  # [rows] row of each lane in the KV store
+    row_index: torch.Tensor  # [rows] row of each lane in the KV store and the memory
+    lengths: torch.Tensor  # [rows] positions of each canvas
     slots: torch.Tensor  # [rows, query]
     key_mask: torch.Tensor | None  # [rows, 1, 1, keys] bool; None when every key counts
     key_positions: torch.Tensor  # [rows, keys], -1 where a slot is empty
+    key_committed: torch.Tensor  # [rows, keys] bool
     query_positions: torch.Tensor  # [rows, query], -1 in the padding
-    sources: torch.Tensor  # [n] index into rows * query of the row that predicts each eligible position
-    own: torch.Tensor  # [rows, width] index into query of each eligible position's own row
+    sources: torch.Tensor  # [n] index into rows * query of the row that predicts each proposed position
+    own: torch.Tensor  # [rows, width] index into query of each proposed position's own row
+    own_key: torch.Tensor  # [rows, width] index into keys of each proposed position
     scatter: torch.Tensor  # [n] index into rows * width
-    eligible: torch.Tensor  # [rows, width] absolute positions, -1 in the padding
+    proposed: torch.Tensor  # [rows, width] absolute positions, -1 in the padding
+    eligible: torch.Tensor  # [rows, width] bool
     force: torch.Tensor  # [rows] bool: commit the best mask if the selector chooses none
     inputs: torch.Tensor  # [rows, k] float64
 
 
-def pack(lanes: Sequence[Lane], kv: KVStore | None, device: torch.device, shift: int) -> list[ForwardPlan]:
+def pack(lanes: Sequence[Lane], kv: KVStore | None, memory: Memory, device: torch.device) -> list[ForwardPlan]:
     """Make the forwards of one step: rows whose queries are of like length share one."""
     groups: list[list[Lane]] = []
     for lane in sorted(lanes, key=lambda one: len(one.row.query)):  # stable: equal lengths keep their order
@@ -50,51 +57,69 @@ def pack(lanes: Sequence[Lane], kv: KVStore | None, device: torch.device, shift:
             groups[-1].append(lane)
         else:
             groups.append([lane])
-    return [_plan(tuple(sorted(group, key=lambda one: one.slot)), kv, device, shift) for group in groups]
+    return [_plan(tuple(sorted(group, key=lambda one: one.slot)), kv, memory, device) for group in groups]
 
 
-def _plan(lanes: tuple[Lane, ...], kv: KVStore | None, device: torch.device, shift: int) -> ForwardPlan:
+def _plan(lanes: tuple[Lane, ...], kv: KVStore | None, memory: Memory, device: torch.device) -> ForwardPlan:
     rows = [lane.row for lane in lanes]
-    n_rows, width, query = len(rows), max(len(r.eligible) for r in rows), max(len(r.query) for r in rows)
-    tokens, positions, own = np.zeros((n_rows, query)), np.zeros((n_rows, query)), np.zeros((n_rows, width))
-    query_positions, eligible = np.full((n_rows, query), -1), np.full((n_rows, width), -1)
-    slots = np.zeros((n_rows, query))
-    sources, scatter = [], []
-    for i, (lane, row) in enumerate(zip(lanes, rows, strict=True)):
-        n = len(row.query)
-        tokens[i, :n], positions[i, :n], query_positions[i, :n] = row.canvas[row.query], row.query, row.query
-        if kv is not None:
-            slots[i, :n] = kv.place(lane.slot, row.visible, row.query)
-        eligible[i, : len(row.eligible)] = row.eligible
-        own[i, : len(row.eligible)] = np.searchsorted(row.query, row.eligible)
-        sources.append(i * query + np.searchsorted(row.query, row.eligible - shift))
-        scatter.append(i * width + np.arange(len(row.eligible)))
+    kv_rows = tuple(lane.slot for lane in lanes)
+    proposals = [row.proposed for row in rows]
+    query, width = max(len(row.query) for row in rows), max(map(len, proposals))
+    query_positions = _table([row.query for row in rows], query, -1)
     if kv is None:
-        n_keys, key_positions = query, query_positions
+        slots = [np.zeros(0, dtype=np.int64)] * len(rows)
+        n_keys, spare, key_positions = query, 0, query_positions
+        own_key = [np.searchsorted(row.query, p) for row, p in zip(rows, proposals, strict=True)]
     else:
-        n_keys = int(max(kv.n_used[lane.slot] for lane in lanes))
-        key_positions = np.stack([kv.positions(lane.slot, n_keys) for lane in lanes])
-        for i, row in enumerate(rows):
-            slots[i, len(row.query) :] = kv.capacity  # the spare slot; known only after every row has its place
-    inputs = np.array([lane.selection.inputs(lane.row) for lane in lanes], dtype=np.float64).reshape(n_rows, -1)
-    force = np.array([lane.idle >= lane.selection.patience for lane in lanes])
-    masked = bool((key_positions < 0).any())
+        slots = [kv.place(lane.slot, row.visible, row.query) for lane, row in zip(lanes, rows, strict=True)]
+        n_keys, spare = int(kv.n_used[list(kv_rows)].max()), kv.capacity  # known once every row has its place
+        key_positions = np.stack([kv.positions(slot, n_keys) for slot in kv_rows])
+        own_key = [kv.slot_of[slot, p] for slot, p in zip(kv_rows, proposals, strict=True)]
+    committed = [row.committed[at] & (at >= 0) for row, at in zip(rows, key_positions, strict=True)]
+    inputs = np.array([lane.selection.inputs(lane.row) for lane in lanes], dtype=np.float64).reshape(len(rows), -1)
     up = _upload(
-        [tokens, positions, [lane.slot for lane in lanes], slots, key_positions, query_positions, np.concatenate(sources), own,
-         np.concatenate(scatter), eligible, force, inputs.view(np.int64)], device
-    )  # fmt: skip
-    return ForwardPlan(
-        lanes=lanes, kv=kv, kv_rows=tuple(lane.slot for lane in lanes), n_keys=n_keys,
-        tokens=up[0], positions=up[1], row_index=up[2], slots=up[3],
-        key_mask=(up[4] >= 0)[:, None, None, :] if masked else None,
-        key_positions=up[4], query_positions=up[5], sources=up[6], own=up[7], scatter=up[8], eligible=up[9],
-        force=up[10].bool(), inputs=up[11].view(torch.float64),
-    )  # fmt: skip
+        {
+            "tokens": _table([row.canvas[row.query] for row in rows], query, 0),
+            "positions": _table([row.query for row in rows], query, 0),
+            "row_index": np.array(kv_rows),
+            "lengths": np.array([row.length for row in rows]),
+            "slots": _table(slots, query, spare),
+            "key_positions": key_positions,
+            "key_committed": np.stack(committed),
+            "query_positions": query_positions,
+            "sources": np.concatenate(
+                [i * query + np.searchsorted(row.query, row.sources()) for i, row in enumerate(rows)]
+            ),
+            "own": _table([np.searchsorted(row.query, p) for row, p in zip(rows, proposals, strict=True)], width, 0),
+            "own_key": _table(own_key, width, 0),
+            "scatter": np.concatenate([i * width + np.arange(len(p)) for i, p in enumerate(proposals)]),
+            "proposed": _table(proposals, width, -1),
+            "eligible": _table(
+                [np.arange(len(p)) >= len(row.extra) for row, p in zip(rows, proposals, strict=True)], width, 0
+            ),
+            "force": np.array([lane.idle >= lane.selection.patience for lane in lanes]),
+            "inputs": inputs.view(np.int64),
+        },
+        device,
+    )
+    for flag in ("key_committed", "eligible", "force"):
+        up[flag] = up[flag].bool()
+    up["inputs"] = up["inputs"].view(torch.float64)
+    key_mask = (up["key_positions"] >= 0)[:, None, None, :] if (key_positions < 0).any() else None
+    return ForwardPlan(lanes=lanes, kv=kv, memory=memory, kv_rows=kv_rows, n_keys=n_keys, key_mask=key_mask, **up)
 
 
-def _upload(arrays: Sequence[np.ndarray | Sequence[int]], device: torch.device) -> list[torch.Tensor]:
-    """Copy integer arrays to the device in one transfer; inputs travel as the bits of their float64."""
-    whole = [np.asarray(a, dtype=np.int64) for a in arrays]
+def _table(rows: Sequence[np.ndarray], width: int, padding: int) -> np.ndarray:
+    """Lay rows of different length out as [rows, width] int64."""
+    table = np.full((len(rows), width), padding, dtype=np.int64)
+    for i, row in enumerate(rows):
+        table[i, : len(row)] = row
+    return table
+
+
+def _upload(arrays: dict[str, np.ndarray], device: torch.device) -> dict[str, torch.Tensor]:
+    """Copy integer arrays to the device in one transfer (floats travel as the bits of their float64)."""
+    whole = [np.asarray(a, dtype=np.int64) for a in arrays.values()]
     flat = torch.from_numpy(np.concatenate([a.ravel() for a in whole])).to(device)
-    parts = flat.split([a.size for a in whole])
-    return [part.view(a.shape) for part, a in zip(parts, whole, strict=True)]
+    parts = torch.split(flat, [a.size for a in whole])
+    return {name: part.view(a.shape) for name, part, a in zip(arrays, parts, whole, strict=True)}

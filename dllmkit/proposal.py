@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 class Proposal:
     """Tensors over [rows, width]: one row per sequence, one column per eligible position, in ascending order.
 
-    Rows have different numbers of eligible positions; `eligible` is False in the padding. Signals that the selector did
-    not declare are None. Positions are absolute.
+    Rows have different numbers of eligible positions; `eligible` is False in the padding (and in the first columns, where
+    a released selector asked for `extra` positions). Signals that the selector did not declare are None. Positions are
+    absolute.
     """
 
     positions: torch.Tensor  # [rows, width] int64, -1 in the padding
@@ -26,10 +27,19 @@ class Proposal:
     entropy: torch.Tensor | None = None  # [rows, width] nats, +inf in the padding
     distribution: torch.Tensor | None = None  # [rows, width, vocabulary], 0 in the padding
     attention: torch.Tensor | None = None  # [rows, width or query, keys] mean probabilities, 0 in the padding
-    attention_keys: torch.Tensor | None = None  # [rows, keys] int64 position of each key, -1 in the padding
-    attention_queries: torch.Tensor | None = (
-        None  # [rows, width or query] int64 position of each attention row, -1 in the padding
-    )
+    attention_queries: torch.Tensor | None = None  # [rows, width or query] int64 position of each row, -1: padding
+    attention_mean: torch.Tensor | None = None  # [rows, keys] mean over the visible positions' rows
+    observed: torch.Tensor | None = None  # [rows, keys] confidence last seen at each key's position, NaN if never
+    keys: KeyColumns | None = None  # what the key columns are, where a signal has them
+
+
+@dataclass(frozen=True, slots=True)
+class KeyColumns:
+    """The visible positions as columns, in the order in which attention reads them."""
+
+    positions: torch.Tensor  # [rows, keys] int64, -1 in the padding
+    committed: torch.Tensor  # [rows, keys] bool: prompt and committed positions; False in the padding
+    proposed: torch.Tensor  # [rows, width] int64: the key column of each proposed position, 0 in the padding
 
 
 def ranks(score: torch.Tensor) -> torch.Tensor:

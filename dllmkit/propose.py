@@ -9,7 +9,7 @@ import torch
 
 from dllmkit.models.model import DiffusionModel, Hidden
 from dllmkit.plan import ForwardPlan
-from dllmkit.proposal import Proposal
+from dllmkit.proposal import KeyColumns, Proposal
 from dllmkit.sampling import Draws, Sampler
 from dllmkit.signals import Signals
 
@@ -33,24 +33,50 @@ class Proposer:
     def propose(self, model: DiffusionModel, hidden: Hidden, plan: ForwardPlan) -> Proposal:
         """Run the language-model head on the rows that predict eligible positions, and measure them."""
         states = hidden.states.flatten(0, 1).index_select(0, plan.sources)  # [n, model width]
-        draws = [(lane.generator, len(lane.row.eligible)) for lane in plan.lanes]
+        draws = [(lane.generator, len(lane.row.proposed)) for lane in plan.lanes]
         columns = self._measure(model, states, draws)
-        valid = plan.eligible >= 0
         confidence = self._spread(columns["confidence"], plan, float("-inf"))
-        wanted = self.signals.attention
+        attention, signals = hidden.attention, self.signals
+        if signals.observed:
+            self._observe(model, hidden, plan)
         return Proposal(
-            positions=plan.eligible,
-            eligible=valid,
+            positions=plan.proposed,
+            eligible=plan.eligible,
             tokens=self._spread(columns["tokens"], plan, 0),
             confidence=confidence,
             inputs=plan.inputs.to(confidence.dtype),  # a threshold is rounded like what it is compared with
             margin=self._spread(columns["margin"], plan, float("-inf")) if self.signals.margin else None,
             entropy=self._spread(columns["entropy"], plan, float("inf")) if self.signals.entropy else None,
             distribution=self._spread(columns["distribution"], plan, 0.0) if self.signals.distribution else None,
-            attention=hidden.attention,
-            attention_keys=plan.key_positions if wanted else None,
-            attention_queries=(plan.eligible if wanted.of == "eligible" else plan.query_positions) if wanted else None,
+            attention=attention.rows if attention else None,
+            attention_queries=attention.queries if attention else None,
+            attention_mean=attention.mean if attention else None,
+            observed=plan.memory.observed(plan.row_index, plan.key_positions) if signals.observed else None,
+            keys=KeyColumns(plan.key_positions, plan.key_committed, plan.own_key)
+            if attention or signals.observed
+            else None,
         )
+
+    def _observe(self, model: DiffusionModel, hidden: Hidden, plan: ForwardPlan) -> None:
+        """Note the top-1 probability that this forward gives for every position it has the row of."""
+        rows, queries = plan.row_index[:, None].expand_as(plan.query_positions), plan.query_positions
+        shift = model.architecture.shift
+        states = hidden.states.flatten(0, 1)  # [rows * query, model width]
+        at_once = max(1, CHUNK // model.vocabulary)
+        seen = torch.cat([self._top(model.logits(part)) for part in torch.split(states, at_once)]).view(queries.shape)
+        inside = (queries >= 0) & (queries + shift < plan.lengths[:, None])
+        target = torch.where(inside, queries + shift, -1)  # -1: the spare column
+        plan.memory.observe(rows, target, seen)
+        if shift and plan.lanes[0].row.request.as_released:
+            first = torch.where(queries == 0, 0, -1)  # the released shift leaves row 0 its own prediction
+            plan.memory.observe(rows, first, seen)
+
+    def _top(self, logits: torch.Tensor) -> torch.Tensor:
+        scores = self.sampler.scores(self._cast(logits))
+        normaliser = scores.logsumexp(dim=-1)
+        allowed = scores.clone()
+        allowed[:, self.mask_id] = float("-inf")
+        return (allowed.max(dim=-1).values - normaliser).exp()
 
     def _measure(self, model: DiffusionModel, states: torch.Tensor, draws: Draws) -> dict[str, torch.Tensor]:
         """Measure each row of `states` [n, model width]; every value is [n] (the distribution [n, vocabulary])."""
@@ -87,8 +113,8 @@ class Proposer:
 
     @staticmethod
     def _spread(column: torch.Tensor, plan: ForwardPlan, padding: float) -> torch.Tensor:
-        """Lay [n, ...] out as [rows, width, ...], with `padding` where a row has no eligible position."""
-        rows, width = plan.eligible.shape
+        """Lay [n, ...] out as [rows, width, ...], with `padding` where a row has no proposed position."""
+        rows, width = plan.proposed.shape
         if len(column) == rows * width:
             return column.view(rows, width, *column.shape[1:])
         spread = column.new_full((rows * width, *column.shape[1:]), padding)

@@ -85,6 +85,6 @@ class Categorical:
         if self.temperature == 0:
             return scores.argmax(dim=-1)
         probabilities = scores.softmax(dim=-1)
-        parts = probabilities.split([n for _, n in draws])
+        parts = torch.split(probabilities, [n for _, n in draws])
         drawn = [p.multinomial(1, generator=g) for p, (g, _) in zip(parts, draws, strict=True)]
         return torch.cat(drawn).squeeze(1)

@@ -11,11 +11,13 @@ class Attention:
     """Attention probabilities, averaged over the query heads and over `layers`, accumulated in float32 (or float64).
 
     `layers` counts from 0, negative numbers from the end. `of` says whose rows: those of the eligible positions, or those
-    of every query position.
+    of every query position. With `mean`, also the column means over the rows of all visible positions; a row that is not
+    in the query counts as it was when last computed.
     """
 
     layers: tuple[int, ...]
     of: Literal["eligible", "query"] = "eligible"
+    mean: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,4 +27,5 @@ class Signals:
     margin: bool = False
     entropy: bool = False
     distribution: bool = False
+    observed: bool = False  # the confidence last seen at every visible position, prompt and committed ones included
     attention: Attention | None = field(default=None)

@@ -85,7 +85,11 @@ class CachePolicy(Protocol):
 
 
 class Selection(Protocol):
-    """The host side of an unmask selector at work on one row."""
+    """The host side of an unmask selector at work on one row.
+
+    May also have `extra(row) -> Positions`: committed positions before the eligible ones at which the model proposes too,
+    and which `select` may overwrite. Only for reproducing a released fault; refused unless the recipe is `as_released`.
+    """
 
     @property
     def patience(self) -> int:

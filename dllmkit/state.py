@@ -95,6 +95,7 @@ class Row:
     visible: Positions = field(init=False)
     query: Positions = field(init=False)
     eligible: Positions = field(init=False)
+    extra: Positions = field(init=False)  # committed positions at which a released selector wants proposals
     finished: bool = field(init=False, default=False)
     stop_reason: str = field(init=False, default="complete")
     seconds: float = field(init=False, default=0.0)  # wall time since the row began
@@ -109,7 +110,12 @@ class Row:
         self.commit_step = np.full(r.gen_length, UNCOMMITTED, dtype=np.int64)
         self.confidence = np.full(r.gen_length, np.nan)
         self.first_mask = len(r.prompt)
-        self.last_commit = np.empty(0, dtype=np.int64)
+        self.last_commit = self.extra = np.empty(0, dtype=np.int64)
+
+    @property
+    def proposed(self) -> Positions:
+        """Where the model proposes in this step: the extra positions, then the eligible ones."""
+        return np.concatenate([self.extra, self.eligible]) if len(self.extra) else self.eligible
 
     @property
     def prompt_length(self) -> int:
@@ -131,6 +137,10 @@ class Row:
         """Number of the step being prepared, from 0."""
         return self.nfe
 
+    def sources(self) -> Positions:
+        """The row that predicts each proposed position; position 0 of a shifted model has only its own (as released)."""
+        return np.maximum(self.proposed - self.request.shift, 0)
+
     def masks(self, start: int, stop: int) -> Positions:
         """The uncommitted positions in [start, stop)."""
         return np.flatnonzero(~self.committed[start:stop]) + start
@@ -147,6 +157,10 @@ class Row:
         self.last_commit = positions
         rest = np.flatnonzero(~self.committed[self.first_mask :])
         self.first_mask = self.first_mask + int(rest[0]) if len(rest) else self.length
+
+    def overwrite(self, positions: Positions, tokens: np.ndarray) -> None:
+        """Replace committed tokens, as a released fault does; nothing is counted (engine only)."""
+        self._write(positions, tokens)
 
     def fill(self, start: int, token: int, reason: str) -> None:
         """Fill [start, length) with `token` and finish: what a stop rule asks for (engine only)."""

@@ -10,8 +10,8 @@ from typing import Any
 from dllmkit.errors import PluginError
 from dllmkit.parameters import ParameterInfo, describe_parameters
 from dllmkit.plugins import LoadedPlugins, load_plugins
+from dllmkit.recipe.values import plain, show
 from dllmkit.registry import SLOTS, Registration, Registry
-from dllmkit.values import plain, show
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import signal
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from dllmkit.cli.prompts import Prompt, collect
 from dllmkit.errors import DllmkitError
@@ -20,9 +24,64 @@ from dllmkit.rundir import RunFolder
 
 if TYPE_CHECKING:
     from dllmkit.decoder import Decoder
+    from dllmkit.observe.live import LiveView
     from dllmkit.observe.metrics import Metrics
+    from dllmkit.recipe import Recipe
     from dllmkit.result import Result
     from dllmkit.slots import Observer
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a run as Ctrl-C does."""
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+@dataclass(slots=True)
+class _Printer:
+    """Standard output of a run: JSON lines, or answers for people."""
+
+    decoder: Decoder
+    prompts: Sequence[Prompt]
+    as_json: bool
+    console: Console
+
+    def result(self, result: Result) -> None:
+        """Print a result when it is finished."""
+        with _output():
+            if self.as_json:
+                record = {**asdict(result), "query_tokens": result.query_tokens, "attended": result.attended}
+                sys.stdout.write(json.dumps({**record, "recipe_hash": self.decoder.recipe.hash}) + "\n")
+            else:
+                self._answer(result)
+
+    def _answer(self, result: Result) -> None:
+        from dllmkit.observe.live import printable
+
+        prompt, answer = self.prompts[result.index], result.text
+        asked = prompt if isinstance(prompt, str) else " ".join(map(str, prompt))
+        if answer is None:
+            answer = " ".join(map(str, result.generation[: result.answer_length]))
+        number = f"[{result.index + 1}/{len(self.prompts)}] " if len(self.prompts) > 1 else ""
+        self.console.print(Text(number + printable(asked), "dim"), soft_wrap=True)
+        self.console.print(Text(printable(answer).strip("\n") + "\n"), soft_wrap=True)
+
+    def metrics(self, metrics: Metrics) -> None:
+        """Print the figures of the whole run."""
+        if not self.as_json:
+            with _output():
+                self.console.print(metrics_table(metrics))
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What is finished, and the decode time up to now."""
+
+    results: dict[int, Result] = field(default_factory=dict)
+    seconds: float = 0.0
 
 
 def run(
@@ -35,33 +94,46 @@ def run(
     live: bool | None = None,
 ) -> None:
     """Decode prompts with a recipe and print answers and metrics; see `dllmkit run --help`."""
+    with _clean_exit():
+        _run(recipe, overrides, prompt, prompts, out, as_json, live)
+
+
+def _run(
+    recipe: str, overrides: Sequence[str], prompt: Sequence[str], prompts: str | None, out: str | None,
+    as_json: bool, live: bool | None,
+) -> None:  # fmt: skip
+    from dllmkit.plugins import load_plugins
     from dllmkit.recipe import load_recipe
 
-    read = load_recipe(recipe, overrides)  # before the prompts: a bad recipe is reported without waiting for standard input
+    plugins = load_plugins()
+    plugins.warn()
+    read = load_recipe(recipe, overrides, plugins)  # a bad recipe is reported without waiting for standard input
     chosen = collect(prompt, prompts, read.prompts.samples)
-    from dllmkit.decoder import Decoder  # torch is imported from here on
+    console = _Console(highlight=False)
+    view = _view_console(console, as_json, live)
+    with nullcontext() if view is None else view.status(f"loading {read.model.path}"):
+        decoder = _load(read, plugins.registry)
+    decoder.requests(chosen, chat=read.prompts.chat)  # every prompt is checked before the first is decoded
+    printer = _Printer(decoder, chosen, as_json, console)
+    folder = _open(out, decoder, chosen) if out is not None else None
+    try:
+        done = _decode(printer, folder, view)
+        from dllmkit.observe.metrics import Metrics
 
-    decoder = Decoder.from_recipe(recipe, overrides)
-    decoder.requests(chosen, chat=_chat(decoder))  # every prompt is checked before the first is decoded
-    console = Console(highlight=False)
-    live = (console.is_terminal and not as_json) if live is None else live
-    folder = _open(out, decoder, chosen) if out else None
-    earlier = dict(folder.finished) if folder else {}
-    results, seconds = _decode(decoder, chosen, earlier, folder, console if live else None, as_json)
-    seconds += folder.seconds if folder else 0.0
-    from dllmkit.observe.metrics import Metrics
-
-    metrics = Metrics.of([results[i] for i in sorted(results)], seconds)
-    if folder:
-        folder.close({"metrics": metrics.as_dict(), "recipe": decoder.recipe.resolved, "recipe_hash": decoder.recipe.hash})
-    if not as_json:
-        for index in sorted(results):
-            _print_answer(console, decoder, chosen[index], results[index])
-        console.print(metrics_table(metrics))
+        metrics = Metrics.of([done.results[i] for i in sorted(done.results)], done.seconds)
+        if folder is not None:
+            folder.close({"metrics": metrics.as_dict(), "recipe": read.resolved, "recipe_hash": read.hash})
+    finally:
+        if folder is not None:
+            folder.close()
+    printer.metrics(metrics)
 
 
-def _chat(decoder: Decoder) -> bool:
-    return decoder.recipe.prompts.chat
+def _load(recipe: Recipe, registry: Any) -> Decoder:
+    from dllmkit.decoder import Decoder, make_sampler  # torch is imported from here on
+    from dllmkit.models.loading import load_model
+
+    return Decoder.of(load_model(recipe, registry, check=lambda found: make_sampler(recipe, found)), recipe)
 
 
 def _open(out: str, decoder: Decoder, prompts: Sequence[Prompt]) -> RunFolder:
@@ -71,79 +143,117 @@ def _open(out: str, decoder: Decoder, prompts: Sequence[Prompt]) -> RunFolder:
     return RunFolder.open(Path(out), recipe.hash, recipe.to_yaml(), prompts, environment(decoder.model))
 
 
-def _decode(
-    decoder: Decoder,
-    prompts: Sequence[Prompt],
-    earlier: dict[int, Result],
-    folder: RunFolder | None,
-    view: Console | None,
-    as_json: bool,
-) -> tuple[dict[int, Result], float]:
-    """Decode what is not finished yet; return all results by index, and the seconds that decoding took now."""
+def _decode(printer: _Printer, folder: RunFolder | None, view: Console | None) -> _Progress:
+    """Decode what is not finished yet, and print every result: those of earlier runs first."""
     from dllmkit.observe.trace import Trace
 
-    results = dict(earlier)
-    if as_json:
-        for index in sorted(earlier):
-            _print_json(decoder, earlier[index])
-    observers: list[Observer] = [Trace(file=folder.trace, keep=False)] if folder else []
-    before = folder.seconds if folder else 0.0
-    start = time.perf_counter()
+    decoder, prompts = printer.decoder, printer.prompts
+    done = _Progress({**folder.finished}, folder.seconds) if folder is not None else _Progress()
+    for index in sorted(done.results):
+        printer.result(done.results[index])
+    observers: list[Observer] = [Trace(file=folder.trace, keep=False)] if folder is not None else []
+    start = time.perf_counter() - done.seconds
     try:
-        with _Display(decoder, view, len(prompts), len(earlier)) as display:
+        with _live(decoder, view, len(prompts), len(done.results)) as shown, _memory():
+            if shown is not None:
+                observers.append(shown)
             for result in decoder.finished(
-                prompts, chat=_chat(decoder), observers=[*observers, *display.observers], skip=earlier.keys()
+                prompts, chat=decoder.recipe.prompts.chat, observers=observers, skip=frozenset(done.results)
             ):
-                results[result.index] = result
-                if folder:
-                    folder.add(result, before + time.perf_counter() - start)
-                if as_json:
-                    _print_json(decoder, result)
+                done.seconds = time.perf_counter() - start
+                done.results[result.index] = result
+                if folder is not None:
+                    folder.add(result, done.seconds)
+                if shown is None or len(prompts) > 1:
+                    printer.result(result)
+        if shown is not None and len(prompts) == 1:  # below the last frame
+            printer.result(done.results[0])
+    except KeyboardInterrupt as interrupt:
+        name = "terminated" if isinstance(interrupt, _Terminated) else "interrupted"
+        kept = f"the same command continues in {folder.path}" if folder is not None else "--out DIR would keep them"
+        print(f"{name}: {len(done.results)} of {len(prompts)} prompts are finished; {kept}", file=sys.stderr)
+        raise
+    return done
+
+
+def _view_console(console: Console, as_json: bool, live: bool | None) -> Console | None:
+    """Where the live view goes: standard output, or standard error if the former is not for people; None if nowhere."""
+    if console.is_terminal and not as_json:
+        return console if live is not False else None
+    errors = Console(stderr=True, highlight=False)
+    wanted = errors.is_terminal and not console.is_terminal if live is None else live
+    return errors if wanted else None
+
+
+def _live(decoder: Decoder, view: Console | None, total: int, done: int) -> AbstractContextManager[LiveView | None]:
+    if view is None or done == total:
+        return nullcontext()
+    from dllmkit.observe.live import LiveView
+
+    text = decoder.text
+    return LiveView(
+        lambda token: f"{token} " if (read := text([token], specials=True)) is None else read,
+        view, total, done, decoder.model.architecture.special.eos_ids,
+    )  # fmt: skip
+
+
+@contextmanager
+def _memory() -> Iterator[None]:
+    """Turn an allocation that failed while decoding into a message."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:  # torch's OutOfMemoryError is a RuntimeError
+        text = str(error)
+        if not isinstance(error, MemoryError) and "allocate memory" not in text and "out of memory" not in text:
+            raise
+        hint = "try a smaller runtime.batch_size or decode.gen_length"
+        raise DllmkitError(
+            f"out of memory while decoding ({' '.join(text.split())[:120] or 'MemoryError'}): {hint}"
+        ) from None
+
+
+@contextmanager
+def _clean_exit() -> Iterator[None]:
+    """End on signals and closed pipes as programs of the shell do: no traceback, status 128 + signal."""
+
+    def terminate(number: int, frame: object) -> NoReturn:
+        raise _Terminated
+
+    if sys.stdout is None:  # closed by the shell: `>&-`
+        sys.stdout = io.StringIO()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # text that the terminal's encoding lacks
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    except _Terminated:
+        sys.exit(128 + signal.SIGTERM)
     except KeyboardInterrupt:
-        if folder:
-            folder.close()
-            done = f"{len(results)} of {len(prompts)} prompts are finished"
-            print(f"interrupted: {done}; the same command continues in {folder.path}", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
+    except BrokenPipeError:  # nobody reads on: `dllmkit run ... | head -1`
+        _discard_output()
+        sys.exit(128 + 13)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _output() -> Iterator[None]:
+    """Turn a failed write to standard output into a message; a closed pipe is left to `_clean_exit`."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
         raise
-    except DllmkitError:
-        if folder:
-            folder.close()
-        raise
-    return results, time.perf_counter() - start
+    except OSError as error:
+        _discard_output()
+        raise DllmkitError(f"standard output cannot be written: {error.strerror}") from None
 
 
-class _Display:
-    """What a terminal shows while decoding: the canvas, and with several prompts a progress bar."""
-
-    def __init__(self, decoder: Decoder, console: Console | None, total: int, done: int) -> None:
-        self.observers: list[Observer] = []
-        self._view: Any = None
-        if console is not None:
-            from dllmkit.observe.live import LiveView
-
-            self._view = LiveView(lambda token: decoder.text([token], specials=True) or f"{token} ", console, total, done)
-            self.observers = [self._view]
-
-    def __enter__(self) -> _Display:
-        if self._view is not None:
-            self._view.__enter__()
-        return self
-
-    def __exit__(self, *details: Any) -> None:
-        if self._view is not None:
-            self._view.__exit__(*details)
-
-
-def _print_json(decoder: Decoder, result: Result) -> None:
-    record = {**asdict(result), "query_tokens": result.query_tokens, "attended": result.attended}
-    print(json.dumps({**record, "recipe_hash": decoder.recipe.hash}), flush=True)
-
-
-def _print_answer(console: Console, decoder: Decoder, prompt: Prompt, result: Result) -> None:
-    asked = prompt if isinstance(prompt, str) else " ".join(map(str, prompt))
-    answer = result.text if result.text is not None else " ".join(map(str, result.generation[: result.answer_length]))
-    console.print(f"[dim]{escape(asked)}[/dim]")
-    console.print(escape(answer) + "\n", soft_wrap=True)
+def _discard_output() -> None:
+    """Give what is still in the buffer of standard output somewhere to go."""
+    with suppress(OSError, ValueError):  # not a file of the system
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def metrics_table(metrics: Metrics) -> Table:
@@ -153,8 +263,5 @@ def metrics_table(metrics: Metrics) -> Table:
     table = Table(box=None, pad_edge=False, show_header=False)
     for name, value in metrics.as_dict().items():
         shown = "not measured" if value is None else f"{value:,.2f}" if isinstance(value, float) else f"{value:,}"
-        if name in DEFINITIONS:
-            table.add_row(name, shown, f"[dim]{DEFINITIONS[name]}[/dim]")
-        else:
-            table.add_row(name, shown)
+        table.add_row(name, shown, Text(DEFINITIONS.get(name, ""), "dim"))
     return table

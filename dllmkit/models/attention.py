@@ -19,6 +19,15 @@ from dllmkit.signals import Attention
 NAME = "dllmkit"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class AttentionRows:
+    """Attention probabilities averaged over heads and layers."""
+
+    rows: torch.Tensor  # [rows, width or query, keys], 0 in the padding
+    queries: torch.Tensor  # [rows, width or query] position of each, -1 in the padding
+    mean: torch.Tensor | None  # [rows, keys] mean over the rows of all visible positions
+
+
 @dataclass(slots=True, eq=False)
 class AttentionStep:
     """What attention needs to know of one forward, and where it leaves the attention rows that were asked for."""
@@ -27,6 +36,11 @@ class AttentionStep:
     wanted: Attention | None
     layers: frozenset[int]  # `wanted.layers`, counted from 0
     recorded: torch.Tensor | None = field(default=None)  # [rows, width or query, keys]: sum over layers so far
+
+    @property
+    def every_row(self) -> bool:
+        """Whether all query rows are recorded, not the proposed positions' alone: a mean over rows needs them."""
+        return self.wanted is not None and (self.wanted.of == "query" or self.wanted.mean)
 
     def exchange(self, layer: int, key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Store the query's keys and values; return those of every visible position, [rows, kv_heads, keys, head_dim]."""
@@ -37,8 +51,7 @@ class AttentionStep:
 
     def record(self, query: torch.Tensor, keys: torch.Tensor, scaling: float) -> None:
         """Add this layer's attention rows, averaged over the query heads; `query` [rows, heads, query, head_dim]."""
-        assert self.wanted is not None
-        if self.wanted.of == "eligible":
+        if not self.every_row:
             own = self.plan.own[:, None, :, None].expand(-1, query.shape[1], -1, query.shape[3])
             query = query.gather(2, own)  # [rows, heads, width, head_dim]
         wide = torch.float64 if query.dtype == torch.float64 else torch.float32
@@ -49,13 +62,21 @@ class AttentionStep:
         rows = rearrange(scores.softmax(dim=-1), "r k (g q) v -> r (k g) q v", q=query.shape[2]).mean(dim=1)
         self.recorded = rows if self.recorded is None else self.recorded + rows
 
-    def rows(self) -> torch.Tensor | None:
-        """Return the attention rows averaged over layers, 0 in the padding, [rows, width or query, keys]."""
+    def result(self) -> AttentionRows | None:
+        """Return what was asked for, averaged over layers."""
         if self.recorded is None or self.wanted is None:
             return None
         plan = self.plan
-        valid = (plan.eligible if self.wanted.of == "eligible" else plan.query_positions) >= 0
-        return (self.recorded / len(self.layers)).masked_fill(~valid[:, :, None], 0.0)
+        queries = plan.query_positions if self.every_row else plan.proposed
+        rows = (self.recorded / len(self.layers)).masked_fill((queries < 0)[:, :, None], 0.0)
+        mean = (
+            plan.memory.attention_mean(plan.row_index, queries, plan.key_positions, rows) if self.wanted.mean else None
+        )
+        if self.every_row and self.wanted.of == "eligible":
+            queries = plan.proposed
+            own = plan.own[:, :, None].expand(-1, -1, rows.shape[2])
+            rows = rows.gather(1, own).masked_fill((queries < 0)[:, :, None], 0.0)
+        return AttentionRows(rows, queries, mean)
 
 
 def attend(

@@ -39,10 +39,16 @@ def locate(path: str, revision: str | None = None) -> Path:
         if not (folder / "config.json").is_file():
             raise ModelError(f"the bundled model '{BUNDLED}' is missing from this installation; reinstall dllmkit")
         return folder
-    local = Path(path).expanduser()
-    if local.is_dir():
+    if not path.strip():
+        raise ModelError(f"the name of the model is empty; expected a folder, a hub id (owner/name) or '{BUNDLED}'")
+    try:
+        local = Path(path).expanduser()
+        is_folder, exists = local.is_dir(), local.exists()
+    except (OSError, RuntimeError) as error:  # a name too long, a home that nobody has
+        raise ModelError(f"model '{path}' cannot be looked for: {_line(error)}") from None
+    if is_folder:
         return local
-    if local.exists():
+    if exists:
         raise ModelError(f"model '{path}' is a file; expected the folder that holds config.json and its weights")
     if not _HUB_ID.fullmatch(path):
         raise ModelError(f"no folder '{path}', and it is not a hub id (owner/name) either; {_near(path, local)}")

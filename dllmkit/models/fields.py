@@ -23,19 +23,17 @@ class Fields:
         for name, values in supported.items():
             value = self._config.get(name)
             if not any(value is v or (value == v and type(value) is type(v)) for v in values):
-                was = f"{name} = {value!r}" if name in self._config else f"{name} is missing"
-                self._problems.append(
-                    f"{was} (supported: {' or '.join(repr(v) for v in values if v is not None) or 'absent'})"
-                )
+                named = " or ".join(repr(v) for v in values if v is not None) or "absent"
+                self._problems.append(f"{self._seen(name)} (supported: {named})")
 
     def integer(self, name: str, default: Any = _REQUIRED, *, below: int | None = None, least: int = 1) -> int:
         """Return a field as an integer of at least `least` and less than `below`; absent or null means `default`."""
         value = self._get(name, default)
         if isinstance(value, bool) or not isinstance(value, int):
-            self._wrong(name, value, "an integer")
+            self._wrong(name, "an integer")
         elif value < least or (below is not None and value >= below):
             top = f" and less than {below}" if below is not None else ""
-            self._wrong(name, value, f"an integer of at least {least}{top}")
+            self._wrong(name, f"an integer of at least {least}{top}")
         else:
             return value
         return least
@@ -43,8 +41,8 @@ class Fields:
     def number(self, name: str, default: Any = _REQUIRED) -> float:
         """Return a field as a positive number; absent or null means `default`."""
         value = self._get(name, default)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
-            self._wrong(name, value, "a positive number")
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e30:
+            self._wrong(name, "a positive number")
             return 1.0
         return float(value)
 
@@ -52,7 +50,7 @@ class Fields:
         """Return a field as a boolean; absent or null means `default`."""
         value = self._get(name, default)
         if not isinstance(value, bool):
-            self._wrong(name, value, "true or false")
+            self._wrong(name, "true or false")
         return bool(value)
 
     def token(self, name: str, vocab_size: int) -> int:
@@ -72,7 +70,7 @@ class Fields:
         value = self._get(name, _REQUIRED)
         ids = value if isinstance(value, list) and value else [value]
         if not all(isinstance(i, int) and not isinstance(i, bool) and 0 <= i < vocab_size for i in ids):
-            self._wrong(name, value, f"a token id, or a list of them, from 0 to {vocab_size - 1}")
+            self._wrong(name, f"a token id, or a list of them, from 0 to {vocab_size - 1}")
             return ()
         return (text, turn) if ids == [text] and turn < vocab_size else tuple(ids)
 
@@ -92,6 +90,8 @@ class Fields:
         value = self._config.get(name)
         return default if value is None and default is not _REQUIRED else value
 
-    def _wrong(self, name: str, value: Any, expected: str) -> None:
-        was = f"{name} = {value!r}" if name in self._config else f"{name} is missing"
-        self._problems.append(f"{was} (expected {expected})")
+    def _seen(self, name: str) -> str:
+        return f"{name} = {self._config[name]!r}" if name in self._config else f"{name} is missing"
+
+    def _wrong(self, name: str, expected: str) -> None:
+        self._problems.append(f"{self._seen(name)} (expected {expected})")

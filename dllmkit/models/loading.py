@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import torch
+
 from dllmkit.models.checkpoint import locate, read_config, recognise
 from dllmkit.models.dtype import choose_device, choose_dtype
 from dllmkit.models.family import Architecture
@@ -28,6 +30,8 @@ def load_model(
     families = [registry.resolve("model_family", name)() for name in registry.names("model_family")]
     architecture = recognise(read_config(folder), families)
     check(architecture)
+    if recipe.runtime.threads is not None:
+        torch.set_num_threads(recipe.runtime.threads)
     device = choose_device(recipe.runtime.device)
     config = architecture.config
     choice = choose_dtype(recipe.runtime.dtype, device, width=config.hidden_size, hidden=config.intermediate_size)

@@ -19,7 +19,8 @@ def free_bytes(device: torch.device) -> int | None:
     if device.type == "cuda":
         import torch
 
-        return int(torch.cuda.mem_get_info(device)[0])
+        spare = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # torch's own, not in use
+        return int(torch.cuda.mem_get_info(device)[0]) + spare
     if device.type == "cpu":
         limits = [limit for limit in (_available(), _container()) if limit is not None]
         return min(limits, default=None)

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from dllmkit.kv import KVStore
-from dllmkit.models.attention import NAME, AttentionStep, attend
+from dllmkit.memory import Memory
+from dllmkit.models.attention import NAME, AttentionRows, AttentionStep, attend
 from dllmkit.models.family import Architecture
 from dllmkit.plan import ForwardPlan
 from dllmkit.signals import Signals
@@ -19,7 +20,7 @@ class Hidden:
     """What a forward leaves: the last hidden state of every query row, and the attention rows asked for."""
 
     states: torch.Tensor  # [rows, query, width of the model]
-    attention: torch.Tensor | None  # [rows, width or query, keys]
+    attention: AttentionRows | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,6 +62,10 @@ class DiffusionModel:
         kv_heads = attention.k_proj.out_features // attention.head_dim
         return KVStore(self.n_layers, kv_heads, attention.head_dim, rows, length, self.device, self.dtype)
 
+    def new_memory(self, signals: Signals, rows: int, length: int, stored: bool) -> Memory:
+        """Make the memory that the signals need, empty; `stored` says whether forwards read a KV store."""
+        return Memory(signals, rows, length, stored, self.device, self.dtype)
+
     def layer_indices(self, signals: Signals) -> frozenset[int]:
         """Turn the declared attention layers (negative: from the end) into indices; refuse those the model lacks."""
         if signals.attention is None:
@@ -80,7 +85,7 @@ class DiffusionModel:
         rotary = body.rotary_emb(wide, plan.positions)  # cosines and sines in the dtype of `wide`; `attend` casts back
         for layer in body.layers:
             hidden = layer(hidden, attention_mask=None, position_embeddings=rotary, step=step)
-        return Hidden(body.norm(hidden), step.rows())
+        return Hidden(body.norm(hidden), step.result())
 
     def logits(self, states: torch.Tensor) -> torch.Tensor:
         """Apply the language-model head to chosen rows: [n, model width] to [n, vocabulary]."""

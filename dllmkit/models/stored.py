@@ -13,6 +13,7 @@ from dllmkit.errors import ModelError
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 FLOATS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 """The dtypes that weights may be stored in, by safetensors' names."""
+_POINTER = b"version https://git-lfs"  # what a clone without Git LFS has instead of large files
 _SHOWN = 4
 
 
@@ -76,16 +77,30 @@ def _no_weights(folder: Path) -> str:
 
 @contextmanager
 def opened_file(file: Path) -> Iterator[Any]:
+    """Open a safetensors file for reading; ModelError, naming the file, where it is damaged."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(file, framework="pt", device="cpu") as opened:  # memory-mapped: nothing is read until it is used
             yield opened
     except (SafetensorError, OSError) as error:
+        if _starts(file, _POINTER):
+            raise ModelError(
+                f"{file} is a Git LFS pointer, not the weights; run `git lfs pull` in its folder"
+            ) from None
         size = f"{file.stat().st_size:,} bytes" if file.is_file() else "no file"
         raise ModelError(f"{file} is damaged or cut off ({size}; {error}); download it again") from None
 
 
+def _starts(file: Path, prefix: bytes) -> bool:
+    try:
+        with file.open("rb") as opened:
+            return opened.read(len(prefix)) == prefix
+    except OSError:
+        return False
+
+
 def few(names: Sequence[str]) -> str:
+    """List the first few names, and count the rest."""
     shown = ", ".join(names[:_SHOWN])
     return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"

@@ -47,8 +47,9 @@ def load_network(folder: Path, architecture: Architecture, device: torch.device,
                     tensor = torch.empty(header.shape, dtype=dtype, device=device)
                     tensor.copy_(opened.get_tensor(header.name))
                     _place(network, ours, tensor)
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "memory" not in str(error):
+    except (MemoryError, RuntimeError) as error:
+        full = isinstance(error, (MemoryError, torch.OutOfMemoryError))
+        if not full and "allocate memory" not in str(error):  # what the allocator of CPUs says
             raise
         raise ModelError(_too_big(folder, size, dtype, device, free_bytes(device))) from None
     for tied, source in _tied(network).items():

@@ -14,6 +14,7 @@ from typing import Any
 from dllmkit.result import Result
 
 DEFINITIONS = {
+    "prompts": "requests decoded, repeated prompts included",
     "nfe": "model forwards a row took part in, summed over rows; refresh and refine forwards count alike",
     "query_tokens": "positions recomputed, summed over forwards: the size of the work (forwards of different size differ)",
     "attended": "query-key pairs, |query| x |visible|, summed over forwards",
@@ -73,7 +74,9 @@ def environment(model: Any = None) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "cuda": torch.version.cuda,
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "versions": {name: _version(name) for name in ("dllmkit", "torch", "transformers", "numpy", "omegaconf", "pluggy")},
+        "versions": {
+            name: _version(name) for name in ("dllmkit", "torch", "transformers", "numpy", "omegaconf", "pluggy")
+        },
         "git_commit": git_commit(),
     }
     if model is not None:
@@ -97,7 +100,11 @@ def git_commit() -> str | None:
         git = ["git", "-C", str(folder)]
         commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=5)
         dirty = subprocess.run(
-            [*git, "status", "--porcelain", "--untracked-files=no"], capture_output=True, text=True, check=True, timeout=5
+            [*git, "status", "--porcelain", "--untracked-files=no"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=5,
         )
     except (OSError, subprocess.SubprocessError):
         return None

@@ -89,7 +89,9 @@ class Trace:
             canvas[step.chosen] = step.tokens
             if not np.array_equal(canvas, step.canvas):
                 wrong = np.flatnonzero(canvas != step.canvas).tolist()
-                raise DllmkitError(f"row {row}, step {step.step}: commits do not lead to the canvas at positions {wrong}")
+                raise DllmkitError(
+                    f"row {row}, step {step.step}: commits do not lead to the canvas at positions {wrong}"
+                )
             yield canvas.copy()
         for result in self.results:
             if result["row"] == row and result["tokens"] != canvas.tolist():
@@ -121,7 +123,8 @@ def _read_step(line: dict[str, Any]) -> StepRecord:
         visible=from_runs(line["visible"]), query=from_runs(line["query"]), eligible=from_runs(line["eligible"]),
         chosen=np.array(line["chosen"], dtype=np.int64), tokens=np.array(line["tokens"], dtype=np.int64),
         confidence=np.array(line["confidence"], dtype=np.float64), canvas=np.array(line["canvas"], dtype=np.int64),
-        prompt_length=line["prompt_length"], mask_id=line["mask_id"], finished=line["finished"], stop_reason=line["stop_reason"],
+        prompt_length=line["prompt_length"], mask_id=line["mask_id"],
+        finished=line["finished"], stop_reason=line["stop_reason"],
     )  # fmt: skip
 
 

@@ -163,7 +163,7 @@ def engine_logits(model: DiffusionModel, tokens: torch.Tensor, query: Sequence[i
     row.visible, row.query = np.arange(len(tokens)), np.array(query)
     row.eligible = row.query[-1:]
     lane: Any = SimpleNamespace(row=row, slot=0, idle=0, selection=SimpleNamespace(inputs=lambda row: (), patience=1))
-    (plan,) = pack([lane], kv, model.device, model.architecture.shift)
+    (plan,) = pack([lane], kv, model.new_memory(Signals(), 1, lane.row.length, stored=True), model.device)
     return model.logits(model.forward(plan, Signals()).states[0])
 
 

@@ -59,6 +59,12 @@ def test_a_file_is_not_a_checkpoint(tmp_path: Path) -> None:
     assert message(str(file)) == f"model '{file}' is a file; expected the folder that holds config.json and its weights"
 
 
+def test_names_that_cannot_be_paths() -> None:
+    assert message(" ") == "the name of the model is empty; expected a folder, a hub id (owner/name) or 'dllmkit/tiny'"
+    assert "cannot be looked for: " in message("x" * 5000)
+    assert "cannot be looked for: " in message("~nobody-has-this-name/model")
+
+
 def test_a_hub_id_offline_says_what_to_do(tmp_path: Path) -> None:
     code = (
         "from dllmkit.errors import ModelError\n"

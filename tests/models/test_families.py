@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors import safe_open
 
 from dllmkit.errors import ModelError
@@ -132,6 +135,23 @@ def test_a_missing_field_is_named_and_all_problems_come_at_once() -> None:
         Dream().architecture(config)
     assert "rope_theta is missing (expected a positive number)" in str(raised.value)
     assert "hidden_act is missing (supported: 'silu')" in str(raised.value)
+
+
+JSON = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4) | st.lists(st.integers(), max_size=2)
+)
+
+
+@pytest.mark.parametrize("family", [Llada(), Dream()], ids=lambda family: family.name)
+@given(data=st.data())
+@settings(max_examples=200)
+def test_no_config_raises_anything_else(family: ModelFamily, data: st.DataObject) -> None:
+    config = published_config(family.name, SIZES, tied=False, dtype="float32")
+    names = data.draw(st.lists(st.sampled_from(sorted(config)), max_size=3))
+    config |= {name: data.draw(JSON, label=name) for name in names}
+    with contextlib.suppress(ModelError):
+        found = family.architecture(config)
+        assert 0 <= found.special.mask_id < found.config.vocab_size
 
 
 def test_unknown_checkpoints_name_what_was_seen() -> None:

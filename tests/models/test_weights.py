@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from dllmkit.errors import ModelError
@@ -183,10 +186,37 @@ def test_a_cut_off_file_is_named(keep: int, tmp_path: Path) -> None:
     assert text.endswith("; download it again")
 
 
+@pytest.fixture(scope="module")
+def victim(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Architecture, bytes]:
+    folder, architecture = make(tmp_path_factory.mktemp("victim"), layers=1)
+    return folder, architecture, (folder / "model.safetensors").read_bytes()
+
+
+@given(data=st.data())
+def test_no_damage_raises_anything_else(victim: tuple[Path, Architecture, bytes], data: st.DataObject) -> None:
+    folder, architecture, whole = victim
+    header = 8 + int.from_bytes(whole[:8], "little")
+    content = bytearray(whole)
+    for _ in range(data.draw(st.integers(1, 3), label="bytes changed")):
+        content[data.draw(st.integers(0, header - 1))] = data.draw(st.integers(0, 255))
+    (folder / "model.safetensors").write_bytes(bytes(content))
+    with contextlib.suppress(ModelError):
+        load_network(folder, architecture, CPU, None)
+
+
 def test_garbage_is_named(tmp_path: Path) -> None:
     folder, architecture = make(tmp_path)
     (folder / "model.safetensors").write_bytes(b"\xff" * 1000)
     assert "model.safetensors is damaged or cut off" in message(folder, architecture)
+
+
+def test_a_clone_without_git_lfs_is_recognised(tmp_path: Path) -> None:
+    folder, architecture = make(tmp_path)
+    file = folder / "model.safetensors"
+    file.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n")
+    assert message(folder, architecture) == (
+        f"{file} is a Git LFS pointer, not the weights; run `git lfs pull` in its folder"
+    )
 
 
 def test_missing_shards_are_named(tmp_path: Path) -> None:
@@ -281,3 +311,19 @@ def test_free_memory_is_known_on_linux(tmp_path: Path, monkeypatch: pytest.Monke
     assert memory.free_bytes(CPU) != 400
     assert memory.human(3 << 20) == "3.0 MiB"
     assert memory.human(16_031_162_368) == "14.9 GiB"
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("family", FAMILIES)
+def test_onto_a_gpu(family: str, tmp_path: Path) -> None:
+    folder, architecture = make(tmp_path, family)
+    device = torch.device("cuda:0")
+    there, here = (load_network(folder, architecture, d, torch.bfloat16) for d in (device, CPU))
+    for name, tensor in [*there.named_parameters(), *there.named_buffers()]:
+        assert tensor.device == device
+        same = dict([*here.named_parameters(), *here.named_buffers()])[name]
+        assert torch.equal(tensor.cpu(), same)
+    free = memory.free_bytes(device)
+    assert free is not None
+    assert free > 1 << 20

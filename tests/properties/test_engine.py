@@ -10,7 +10,7 @@ import torch
 from decoding import outcome, outcomes, prompts
 from hypothesis import given
 from hypothesis import strategies as st
-from policies import EverythingStored, EveryOther, RandomQuery, RightToLeft, Window
+from policies import EveryOther, EverythingStored, RandomQuery, RightToLeft, Window
 
 from dllmkit.lane import Lane
 from dllmkit.models.model import DiffusionModel
@@ -33,11 +33,11 @@ selectors = st.one_of(
     st.builds(Factor, st.sampled_from([0.1, 1.0, 4.0])),
     st.builds(DreamSchedule, st.sampled_from([None, 5, 40]), st.sampled_from(["confidence", "margin", "neg_entropy"])),
 )
-schedulers = st.one_of(
-    st.builds(FixedBlocks, st.integers(1, 40)), st.builds(RightToLeft), st.builds(EveryOther)
-)
+schedulers = st.one_of(st.builds(FixedBlocks, st.integers(1, 40)), st.builds(RightToLeft), st.builds(EveryOther))
 contexts = st.one_of(st.none(), st.builds(Window, st.integers(0, 12)))
-caches = st.one_of(st.none(), st.builds(RandomQuery, st.integers(0, 9), st.sampled_from([0.0, 0.3]), st.sampled_from([0, 3])))
+caches = st.one_of(
+    st.none(), st.builds(RandomQuery, st.integers(0, 9), st.sampled_from([0.0, 0.3]), st.sampled_from([0, 3]))
+)
 
 
 def policy_of(scheduler, context, cached, selector, stop=()):
@@ -49,7 +49,9 @@ def policy_of(scheduler, context, cached, selector, stop=()):
     return toy_policy(**given)
 
 
-policies = st.builds(policy_of, schedulers, contexts, caches, selectors, st.sampled_from([(), (Eos(),), (Eos("block_end"),)]))
+policies = st.builds(
+    policy_of, schedulers, contexts, caches, selectors, st.sampled_from([(), (Eos(),), (Eos("block_end"),)])
+)
 
 
 @given(prompts(), policies, st.integers(1, 30), st.sampled_from([0, 1]), st.booleans())
@@ -58,7 +60,9 @@ def test_sets_nest_and_every_row_ends(asked, policy, gen_length, shift, as_relea
     rows, steps = toy_decode(model, asked, policy, gen_length=gen_length, batch_size=2, as_released=as_released)
     mask = model.architecture.special.mask_id
     for step in steps:
-        chosen, eligible, query, visible = (set(s.tolist()) for s in (step.chosen, step.eligible, step.query, step.visible))
+        chosen, eligible, query, visible = (
+            set(s.tolist()) for s in (step.chosen, step.eligible, step.query, step.visible)
+        )
         assert chosen <= eligible <= query <= visible <= set(range(len(asked[step.row]) + gen_length))
         assert {p - shift for p in eligible} <= query
         assert min(eligible) >= len(asked[step.row])
@@ -70,7 +74,9 @@ def test_sets_nest_and_every_row_ends(asked, policy, gen_length, shift, as_relea
         assert row.nfe == len(row.query_lengths) == len(row.visible_lengths)
 
 
-@given(prompts(most=5), policies, st.integers(1, 30), st.integers(2, 5), st.sampled_from([0, 1]), st.permutations(range(5)))
+@given(
+    prompts(most=5), policies, st.integers(1, 30), st.integers(2, 5), st.sampled_from([0, 1]), st.permutations(range(5))
+)
 def test_a_batch_equals_single_runs(asked, policy, gen_length, batch_size, shift, order):  # P19, with ragged prompts
     model = model_of(5, shift=shift)
     alone = [outcome(toy_decode(model, [p], policy, gen_length=gen_length)[0][0]) for p in asked]
@@ -132,9 +138,13 @@ class RowsShiftedByOne:
         return replace(hidden, states=hidden.states.roll(-1, dims=1))
 
 
-@given(prompts(), schedulers, selectors, st.integers(1, 24), st.integers(1, 3), st.sampled_from([None, EverythingStored()]))
+@given(
+    prompts(), schedulers, selectors, st.integers(1, 24), st.integers(1, 3), st.sampled_from([None, EverythingStored()])
+)
 def test_a_shifted_copy_of_a_model_decodes_the_same(asked, scheduler, selector, gen_length, batch_size, cached):  # P17
-    policy = toy_policy(block_scheduler=scheduler, unmask_selector=selector, **({"cache_policy": cached} if cached else {}))
+    policy = toy_policy(
+        block_scheduler=scheduler, unmask_selector=selector, **({"cache_policy": cached} if cached else {})
+    )
     model = model_of(13)
     plain, _ = toy_decode(model, asked, policy, gen_length=gen_length)
     shifted, _ = toy_decode(RowsShiftedByOne(model), asked, policy, gen_length=gen_length, batch_size=batch_size)
@@ -148,7 +158,9 @@ def lane_with(model, prompt, length, kv, policy):
 
 
 @given(st.integers(0, 10_000))
-def test_a_cached_forward_equals_the_full_one(seed):  # P2: random canvas, gaps in the visible set, pruned and grown again
+def test_a_cached_forward_equals_the_full_one(
+    seed,
+):  # P2: random canvas, gaps in the visible set, pruned and grown again
     random = np.random.default_rng(seed)
     model, length = model_of(17), 30
     lane = lane_with(model, random.integers(0, 23, 10), length, None, toy_policy(cache_policy=RandomQuery()))
@@ -157,10 +169,16 @@ def test_a_cached_forward_equals_the_full_one(seed):  # P2: random canvas, gaps 
     row.commit(np.arange(12, 20), random.integers(0, 22, 8), np.ones(8))
     for step in range(4):
         row.block = lane.schedule(row)
-        base = (random.random(length) < 0.7) | ((np.arange(length) >= row.block.start) & (np.arange(length) < row.block.stop))
+        base = (random.random(length) < 0.7) | (
+            (np.arange(length) >= row.block.start) & (np.arange(length) < row.block.stop)
+        )
         row.visible = np.flatnonzero(base)
-        row.query = row.visible if step == 0 else np.intersect1d(
-            row.visible, np.union1d(row.masks(row.block.start, row.block.stop), random.integers(0, length, 5))
+        row.query = (
+            row.visible
+            if step == 0
+            else np.intersect1d(
+                row.visible, np.union1d(row.masks(row.block.start, row.block.stop), random.integers(0, length, 5))
+            )
         )
         before = [p for p in row.visible if kv.slot_of[0, p] >= 0]
         lane.settle(kv)
@@ -178,7 +196,7 @@ def test_a_cached_forward_equals_the_full_one(seed):  # P2: random canvas, gaps 
 
 def forward(model, lane, kv, query):
     lane.row.query = query
-    (plan,) = pack([lane], kv, model.device, 0)
+    (plan,) = pack([lane], kv, model.new_memory(Signals(), 1, lane.row.length, True), model.device)
     return model.forward(plan, Signals()).states
 
 

@@ -20,7 +20,9 @@ from dllmkit_baseline.quota import Quota, quota_until
 from dllmkit_baseline.threshold import Threshold
 
 confidences = st.lists(
-    st.lists(st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.5, 0.75, 0.9, 0.97, 1.0]), min_size=1, max_size=12), min_size=1, max_size=4
+    st.lists(st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.5, 0.75, 0.9, 0.97, 1.0]), min_size=1, max_size=12),
+    min_size=1,
+    max_size=4,
 )
 
 
@@ -31,7 +33,9 @@ def proposal_of(rows: list[list[float]], inputs: list[list[float]]) -> Proposal:
         confidence[i, : len(row)] = torch.tensor(row, dtype=torch.float64)
     eligible = confidence > float("-inf")
     positions = torch.where(eligible, torch.arange(width).expand(len(rows), -1), -1)
-    return Proposal(positions, eligible, torch.zeros_like(positions), confidence, torch.tensor(inputs, dtype=torch.float64))
+    return Proposal(
+        positions, eligible, torch.zeros_like(positions), confidence, torch.tensor(inputs, dtype=torch.float64)
+    )
 
 
 def chosen(selector, rows, inputs):

@@ -12,7 +12,7 @@ from dllmkit.tiny.tokenizer import build_tokenizer
 
 
 @given(
-    st.sampled_from(["uniform", "window", "cut"]),
+    st.sampled_from(["uniform", "window", "ordered", "cut"]),
     st.integers(1, 60),
     st.integers(1, 150),
     st.integers(1, 300),
@@ -21,7 +21,9 @@ from dllmkit.tiny.tokenizer import build_tokenizer
 @settings(derandomize=True, deadline=None, max_examples=300)
 def test_masks_obey(way: str, prompt: int, answer: int, room: int, seed: int) -> None:
     length = prompt + room if way == "cut" else prompt + answer + room
-    mask, weight = mask_row(way, prompt, answer, length, np.random.default_rng(seed), Weights())
+    rng = np.random.default_rng(seed)
+    numbers = (np.arange(length) < prompt + answer) & (rng.random(length) < 0.3)
+    mask, weight = mask_row(way, prompt, answer, numbers, rng, Weights())
     assert mask.shape == weight.shape == (length,)
     assert mask.any()
     assert not mask[:prompt].any()
@@ -29,14 +31,16 @@ def test_masks_obey(way: str, prompt: int, answer: int, room: int, seed: int) ->
     assert (weight[~mask] == 0).all()
     if way == "cut":
         assert not mask[: max(prompt, length - WINDOW)].any()
-    if way == "window":  # after the window everything is masked
+    if way in ("window", "ordered"):  # after the window everything is masked
         first = int(mask.argmax())
         assert mask[first + WINDOW :].all()
 
 
 def test_uniform_masks_every_ratio() -> None:
     rng = np.random.default_rng(0)
-    ratios = [mask_row("uniform", 20, 40, 120, rng, Weights())[0].sum() / 100 for _ in range(2000)]
+    ratios = [
+        mask_row("uniform", 20, 40, np.zeros(120, dtype=bool), rng, Weights())[0].sum() / 100 for _ in range(2000)
+    ]
     counts, _ = np.histogram(ratios, bins=5, range=(0, 1))
     assert counts.min() > 300
 

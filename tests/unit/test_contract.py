@@ -148,11 +148,15 @@ def test_selector():
     who = "unmask_selector test_contract.Selector"
     wrong = fails(unmask_selector=Selector(lambda p: p.confidence))
     assert wrong == f"{who} returned torch.float64 [1, 8], expected torch.bool [1, 8]"
-    assert fails(unmask_selector=Selector(lambda p: p.eligible[:, :2])) == f"{who} returned torch.bool [1, 2], expected torch.bool [1, 8]"
-    with pytest.raises(PluginError) as caught:  # a ragged batch: the second block of the first row is shorter
-        policy = toy_policy(unmask_selector=Selector(lambda p: torch.ones_like(p.eligible)), block_scheduler=Ragged())
+    narrow = fails(unmask_selector=Selector(lambda p: p.eligible[:, :2]))
+    assert narrow == f"{who} returned torch.bool [1, 2], expected torch.bool [1, 8]"
+    # a ragged batch: the block of the first row is shorter
+    policy = toy_policy(unmask_selector=Selector(lambda p: torch.ones_like(p.eligible)), block_scheduler=Ragged())
+    with pytest.raises(PluginError) as caught:
         toy_decode(toy_model(), [[1, 2, 3], [1]], policy, gen_length=10, batch_size=2)
-    assert str(caught.value) == f"{who}, row 0, step 0: chose columns [3, 4, 5, 6, 7], but only 3 positions are eligible"
+    assert (
+        str(caught.value) == f"{who}, row 0, step 0: chose columns [3, 4, 5, 6, 7], but only 3 positions are eligible"
+    )
 
 
 @dataclass(frozen=True)
@@ -171,7 +175,7 @@ def test_a_selector_that_chooses_nothing_is_helped():
 
 
 def test_stop_rule():
-    wrong = "stop_rule test_contract.Rule, row 0, step 0: wants to fill from position {}, expected 3 (the generation's start) to "
+    wrong = "stop_rule test_contract.Rule, row 0, step 0: wants to fill from position {}, expected 3 "
     assert fails(stop_rules=(Rule(2),)).startswith(wrong.format(2))
     assert fails(stop_rules=(Rule(13),)).startswith(wrong.format(13))
 
@@ -184,5 +188,7 @@ def test_shifted_model_and_position_0():
 def test_nan_is_reported():
     model = toy_model()
     model.network.lm_head.weight[5] = float("nan")
-    with pytest.raises(ModelError, match=r"the model gave NaN at positions \[3, 4, 5, 6, 7, 8, 9, 10\] \(row 0, step 0\)"):
+    with pytest.raises(
+        ModelError, match=r"the model gave NaN at positions \[3, 4, 5, 6, 7, 8, 9, 10\] \(row 0, step 0\)"
+    ):
         toy_decode(model, [[1, 2, 3]], toy_policy(), gen_length=10)

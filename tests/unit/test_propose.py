@@ -22,7 +22,7 @@ ALL = Signals(margin=True, entropy=True, distribution=True, attention=Attention(
 
 
 def plain(model, row):
-    """Logits [length, vocabulary] and attention [layers, length, length] over the visible positions, by transformers' eager code."""
+    """Logits [length, vocabulary] and attention [layers, length, length] over the visible, by transformers' eager code."""
     network = model.network
     kept = network.config._attn_implementation
     network.set_attn_implementation("eager")
@@ -57,7 +57,7 @@ class Step:
             row.visible = lane.context(row)
             row.query = lane.cache.query(row)
             lane.settle(self.batch.kv)
-        return pack(self.batch.lanes, self.batch.kv, self.model.device, self.model.architecture.shift)
+        return pack(self.batch.lanes, self.batch.kv, self.batch.memory, self.model.device)
 
 
 def start(model, policy, lengths=((4, 12), (7, 9), (2, 16))):
@@ -110,11 +110,15 @@ def test_signals_equal_a_plain_full_computation(shift, cached, of, pruned):
             assert torch.allclose(proposal.margin[i, :n], best[:, 0] - best[:, 1], atol=1e-5)
             assert torch.allclose(proposal.entropy[i, :n], -(p * p.log()).sum(-1), atol=1e-4)
             assert torch.allclose(proposal.distribution[i, :n], p, atol=1e-5)
-            keys = proposal.attention_keys[i]
+            keys = proposal.keys.positions[i]
             for q, position in enumerate(proposal.attention_queries[i].tolist()):
                 got = torch.zeros(row.length, dtype=model.dtype)
                 got[keys[keys >= 0]] = proposal.attention[i, q][keys >= 0]
-                want = attention[[0, -1], position].mean(0) if position >= 0 else torch.zeros(row.length, dtype=model.dtype)
+                want = (
+                    attention[[0, -1], position].mean(0)
+                    if position >= 0
+                    else torch.zeros(row.length, dtype=model.dtype)
+                )
                 assert torch.allclose(got, want, atol=1e-5)
             asked = row.eligible if of == "eligible" else row.query
             assert {p for p in proposal.attention_queries[i].tolist() if p >= 0} == set(asked.tolist())
@@ -129,7 +133,7 @@ def test_nothing_is_computed_that_was_not_asked_for():
     hidden = model.forward(plan, Signals())
     proposal = Proposer(Gumbel(), Signals(), 23).propose(model, hidden, plan)
     assert hidden.attention is None
-    asked = ("margin", "entropy", "distribution", "attention", "attention_keys")
+    asked = ("margin", "entropy", "distribution", "attention", "attention_mean", "observed", "keys")
     assert all(getattr(proposal, name) is None for name in asked)
 
 

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from kitchen import Everything, Side, Sliding, SlidingCache, Window, kitchen
 from omegaconf import OmegaConf
 
-from dllmkit import recipe_files
 from dllmkit.errors import RecipeError
-from dllmkit.layers import annotate, leaves, merge, plain
-from dllmkit.overrides import parse_overrides
 from dllmkit.plugins import load_plugins
+from dllmkit.recipe import files as recipe_files
 from dllmkit.recipe import load_recipe
-from dllmkit.recipe_files import find_recipe, recipe_folders, recipe_names
-from dllmkit.schema import DEFAULT_COMPONENTS
+from dllmkit.recipe.files import find_recipe, recipe_folders, recipe_names
+from dllmkit.recipe.layers import annotate, leaves, merge, plain
+from dllmkit.recipe.overrides import parse_overrides
+from dllmkit.recipe.schema import DEFAULT_COMPONENTS
 
 
 @pytest.fixture(scope="module")
@@ -219,7 +219,7 @@ def test_plugins_can_ship_recipes(write, tmp_path):
 
 def test_a_wheel_reads_its_own_recipes_and_a_checkout_the_folder_beside(tmp_path, monkeypatch):
     (tmp_path / "dllmkit").mkdir()
-    monkeypatch.setattr(recipe_files, "__file__", str(tmp_path / "dllmkit" / "recipe_files.py"))
+    monkeypatch.setattr(recipe_files, "__file__", str(tmp_path / "dllmkit" / "recipe" / "files.py"))
     assert recipe_folders([]) == [tmp_path.resolve() / "recipes"]
     (tmp_path / "dllmkit" / "_recipes").mkdir()
     assert recipe_folders([]) == [tmp_path.resolve() / "dllmkit" / "_recipes"]

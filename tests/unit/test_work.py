@@ -22,7 +22,7 @@ HEAD = WIDTH // HEADS
 
 
 def flops_of(query: int, visible: int, eligible: int) -> int:
-    """Multiply-adds times two of one row's forward: projections and MLP on the query, attention to the visible, head on the eligible."""
+    """FLOPs of one row's forward: projections and MLP on the query, attention to the visible, head on the eligible."""
     projections = 2 * query * WIDTH * (2 * WIDTH + 2 * KV_HEADS * HEAD)
     mlp = 3 * 2 * query * WIDTH * 2 * WIDTH
     attention = 2 * 2 * HEADS * query * visible * HEAD
@@ -42,7 +42,7 @@ def steps(model, policy, prompt_length, gen_length, n):
         row.visible = lane.context(row)
         row.query = lane.cache.query(row)
         lane.settle(batch.kv)
-        (plan,) = pack([lane], batch.kv, model.device, 0)
+        (plan,) = pack([lane], batch.kv, batch.memory, model.device)
         # the counter does not know the CPU's fused kernel, so attention runs as matrix products here
         with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
             Proposer(Gumbel(), Signals(), special.mask_id).propose(model, model.forward(plan, Signals()), plan)

@@ -1,7 +1,7 @@
 """`math`: word problems of two or three steps, with every step worked and a last line `#### n`.
 
-All values stay in 0..99. Added and removed amounts are at most 12 (but for sums of two people), factors at most 9, so that a small model meets every
-elementary fact many times.
+All values stay in 0..99. Added and removed amounts are at most 12 (sums over two people aside) and factors at most 9,
+so that a small model meets every elementary fact many times.
 """
 
 from __future__ import annotations

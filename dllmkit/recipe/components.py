@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from dllmkit.errors import PluginError, nearest
-from dllmkit.layers import Leaf, plain
 from dllmkit.parameters import Rule
+from dllmkit.recipe.layers import Leaf, plain
+from dllmkit.recipe.schema import DEFAULT_COMPONENTS, STOP_RULES
+from dllmkit.recipe.values import UNUSABLE, field_values, make, show
 from dllmkit.registry import SLOTS, Registry
-from dllmkit.schema import DEFAULT_COMPONENTS, STOP_RULES
-from dllmkit.values import UNUSABLE, field_values, make, show
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,8 +37,6 @@ class Placed:
 
 def places(decode: Any) -> Iterator[tuple[str, tuple[str, ...], Any]]:
     """Yield slot, path and tree of each component of the section `decode`."""
-    if not isinstance(decode, dict):
-        return
     for slot in DEFAULT_COMPONENTS:
         yield slot, ("decode", slot), decode.get(slot)
     rules = decode.get(STOP_RULES)

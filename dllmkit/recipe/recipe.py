@@ -1,4 +1,4 @@
-"""Recipes: everything that determines a decode, read from layers of YAML and overrides, checked, and built."""
+"""A recipe that was read and checked, and how it is made."""
 
 from __future__ import annotations
 
@@ -9,20 +9,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dllmkit.components import with_defaults
 from dllmkit.errors import RecipeError
-from dllmkit.interpolation import resolve
-from dllmkit.layers import annotate, leaves, origin_of
 from dllmkit.plugins import LoadedPlugins, load_plugins
-from dllmkit.recipe_files import recipe_folders
-from dllmkit.schema import DecodeSettings, ModelSettings, PromptSettings, RuntimeSettings
-from dllmkit.sections import build_sections
-from dllmkit.stack import stack
+from dllmkit.recipe.components import with_defaults
+from dllmkit.recipe.files import recipe_folders
+from dllmkit.recipe.interpolation import resolve
+from dllmkit.recipe.layers import annotate, leaves, origin_of
+from dllmkit.recipe.schema import DecodeSettings, ModelSettings, PromptSettings, RuntimeSettings
+from dllmkit.recipe.sections import build_sections
+from dllmkit.recipe.stack import stack
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
-
-__all__ = ["DecodeSettings", "ModelSettings", "PromptSettings", "Recipe", "RuntimeSettings", "load_recipe"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +77,7 @@ def load_recipe(
     tree = resolve(tree, lambda named: with_defaults(registry, named), problems)
     sections = build_sections(tree, registry, problems)
     if sections is None or problems:
-        raise RecipeError(label, problems)
+        raise RecipeError(label, list(dict.fromkeys(problems)))  # the same mistake twice is one problem
     resolved = {name: section.resolved for name, section in sections.items()}
     provenance = {".".join(path): origin_of(tree, path, "default") for path, _ in leaves(annotate(resolved, ""))}
     return Recipe(label, resolved, provenance, **{name: section.settings for name, section in sections.items()})

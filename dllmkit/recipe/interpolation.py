@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from dllmkit.layers import Leaf, leaves, plain, replace
-from dllmkit.values import UNUSABLE
+from dllmkit.recipe.layers import Leaf, annotate, leaves, plain, replace
+from dllmkit.recipe.values import UNUSABLE
 
 
 def resolve(tree: Any, add_defaults: Callable[[Any], Any], problems: list[str]) -> Any:
@@ -30,7 +30,7 @@ def _is_open(leaf: Leaf) -> bool:
     return isinstance(leaf.value, str) and ("${" in leaf.value or leaf.value == "???")
 
 
-def _value(tree: Any, path: tuple[str, ...], problems: list[str]) -> Leaf:
+def _value(tree: Any, path: tuple[str, ...], problems: list[str]) -> Any:
     from omegaconf import OmegaConf
     from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
@@ -46,7 +46,7 @@ def _value(tree: Any, path: tuple[str, ...], problems: list[str]) -> Leaf:
     except (OmegaConfBaseException, RecursionError) as error:
         problems.append(f"{where} = '{leaf.value}': {_first_line(error)}")
     else:
-        return Leaf(value, f"{leaf.origin}: {leaf.value}")
+        return annotate(value, f"{leaf.origin}: {leaf.value}")
     return Leaf(UNUSABLE, leaf.origin)
 
 

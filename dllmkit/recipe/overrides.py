@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from dllmkit.layers import expand
-from dllmkit.schema import STOP_RULES
+from dllmkit.recipe.layers import expand
+from dllmkit.recipe.schema import STOP_RULES
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,7 @@ def parse_overrides(texts: Iterable[str], problems: list[str]) -> list[Override]
 
     So a name and the parameters that go with it may be given in any order; of two for the same key, the later one wins.
     """
-    found: list[str] = []
-    parsed = [override for text in texts if (override := _parse(text, found)) is not None]
-    problems += dict.fromkeys(found)  # the same mistake twice is one problem
+    parsed = [override for text in texts if (override := _parse(text, problems)) is not None]
     return sorted(parsed, key=_specificity)
 
 

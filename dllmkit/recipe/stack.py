@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from dllmkit.errors import RecipeError
-from dllmkit.layers import annotate, assign, expand, merge
-from dllmkit.overrides import parse_overrides
-from dllmkit.recipe_files import find_recipe, parse_mapping
-from dllmkit.schema import DEFAULT_COMPONENTS, SECTIONS, STOP_RULES
-from dllmkit.values import field_values, show
+from dllmkit.recipe.files import find_recipe, parse_mapping
+from dllmkit.recipe.layers import annotate, assign, expand, merge
+from dllmkit.recipe.overrides import parse_overrides
+from dllmkit.recipe.schema import DEFAULT_COMPONENTS, SECTIONS, STOP_RULES
+from dllmkit.recipe.values import field_values, show
 
 
 def stack(
@@ -23,16 +23,25 @@ def stack(
     try:
         layers = _read(source, folders, label)
     except RecipeError as error:
-        raise RecipeError(error.source, [*problems, *error.problems]) from error
+        raise RecipeError(error.source, list(dict.fromkeys([*problems, *error.problems]))) from error
     tree = _defaults()
     for origin, layer in layers:
-        tree = merge(tree, annotate(expand(layer), origin))
+        tree = merge(tree, annotate(expand(_usable(layer, problems)), origin))
     for override in parsed:
+        if len(override.keys) == 1 and not _usable({override.keys[0]: override.value}, problems):
+            continue
         try:
             tree = assign(tree, override.keys, annotate(override.value, override.origin))
         except IndexError as error:
             problems.append(f"{override.origin}: {error}")
     return tree
+
+
+def _usable(layer: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
+    """Leave out the sections of a layer that are no mappings: empty ones silently, others are a problem."""
+    wrong = {key: value for key, value in layer.items() if key in SECTIONS and not isinstance(value, Mapping)}
+    problems += [f"{key} = {show(value)}, expected a mapping" for key, value in wrong.items() if value is not None]
+    return {key: value for key, value in layer.items() if key not in wrong}
 
 
 def _read(

@@ -36,7 +36,7 @@ def recipe_folders(plugin_folders: Sequence[Path]) -> list[Path]:
 
     A wheel carries the recipes beside this module; a checkout, editable or not, has them one level up.
     """
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     packed = package / "_recipes"
     return [packed if packed.is_dir() else package.parent / "recipes", *plugin_folders]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from dllmkit.components import build, check_rules, places
 from dllmkit.errors import nearest
-from dllmkit.layers import plain
+from dllmkit.recipe.components import build, check_rules, places
+from dllmkit.recipe.layers import plain
+from dllmkit.recipe.schema import DEFAULT_COMPONENTS, SECTIONS, STOP_RULES, DecodeOptions, DecodeSettings
+from dllmkit.recipe.values import field_values, make, show
 from dllmkit.registry import Registry
-from dllmkit.schema import DEFAULT_COMPONENTS, SECTIONS, STOP_RULES, DecodeOptions, DecodeSettings
-from dllmkit.values import field_values, make, show
 
 _KEYS = {
     section: [f.name for f in dataclasses.fields(cls)]
@@ -35,20 +35,17 @@ def build_sections(tree: dict[str, Any], registry: Registry, problems: list[str]
             problems.append(f"unknown key '{key}': {_elsewhere(key) or nearest(key, known)}")
     built = {}
     for name, cls in SECTIONS.items():
-        values = plain(tree[name])
-        if not isinstance(values, dict):
-            problems.append(f"{name} = {show(values)}, expected a mapping")
-        elif name == "decode":
-            built[name] = _build_decode(tree[name], values, registry, problems)
+        if name == "decode":
+            built[name] = _build_decode(tree[name], registry, problems)
         else:
-            settings = make(cls, name, values, problems, elsewhere=_elsewhere)
+            settings = make(cls, name, plain(tree[name]), problems, elsewhere=_elsewhere)
             built[name] = Section(settings, field_values(settings)) if settings is not None else None
     complete = {name: section for name, section in built.items() if section is not None}
     return complete if len(complete) == len(SECTIONS) else None
 
 
-def _build_decode(tree: Any, values: dict[str, Any], registry: Registry, problems: list[str]) -> Section | None:
-    before = len(problems)
+def _build_decode(tree: dict[str, Any], registry: Registry, problems: list[str]) -> Section | None:
+    before, values = len(problems), plain(tree)
     slots = {key: values.pop(key) for key in [*DEFAULT_COMPONENTS, STOP_RULES]}
     options = make(DecodeOptions, "decode", values, problems, known=_KEYS["decode"], elsewhere=_elsewhere)
     built = [build(registry, slot, ".".join(path), component, problems) for slot, path, component in places(tree)]

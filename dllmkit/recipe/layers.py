@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from dllmkit.schema import DEFAULT_COMPONENTS, SECTIONS, STOP_RULES
+from dllmkit.recipe.schema import DEFAULT_COMPONENTS, STOP_RULES
 
 
 class Leaf(NamedTuple):
@@ -43,45 +43,47 @@ def leaves(tree: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, .
             yield from leaves(item, (*path, str(key)))
 
 
-def merge(low: Any, high: Any) -> Any:
+def merge(low: Any, high: Any, at: tuple[str, ...] = ()) -> Any:
     """Lay one tree over another: mappings merge, anything else replaces.
 
-    A component of another name replaces the one below, parameters included.
+    A component of another name replaces the one below, parameters included. `at` is where the trees stand in the recipe.
     """
     if isinstance(low, dict) and isinstance(high, Leaf) and high.value == {}:
         return low
-    if not (isinstance(low, dict) and isinstance(high, dict)) or _renamed(low, high):
+    if not (isinstance(low, dict) and isinstance(high, dict)) or (_is_component(at) and _renamed(low, high)):
         return high
-    return {**low, **{key: merge(low[key], item) if key in low else item for key, item in high.items()}}
+    laid = {key: merge(low[key], item, (*at, key)) if key in low else item for key, item in high.items()}
+    return {**low, **laid}
 
 
-def assign(tree: Any, keys: Sequence[str], value: Any) -> Any:
+def assign(tree: Any, keys: Sequence[str], value: Any, at: tuple[str, ...] = ()) -> Any:
     """Return the tree with another one laid over the place that `keys` lead to, numbers being items of lists.
 
     An item just past the end of a list is appended; raises IndexError, which says what there is, beyond that.
     """
     if not keys:
-        return value if tree is None else merge(tree, value)
-    key, rest = keys[0], keys[1:]
+        return value if tree is None else merge(tree, value, at)
+    key, rest, below = keys[0], keys[1:], (*at, keys[0])
     if isinstance(tree, Leaf) and tree.value == []:
         tree = []
     if isinstance(tree, list):
-        if not key.isdecimal() or int(key) > len(tree):
+        if not (key.isascii() and key.isdecimal()) or int(key) > len(tree):
             raise IndexError(f"there is no item '{key}': the list has {len(tree)}")
-        at = int(key)
-        return [*tree[:at], assign(tree[at] if at < len(tree) else None, rest, value), *tree[at + 1 :]]
-    below = tree if isinstance(tree, dict) else {}
-    return merge(below, {key: assign(below.get(key), rest, value)})
+        item = int(key)
+        laid = assign(tree[item] if item < len(tree) else None, rest, value, below)
+        return [*tree[:item], laid, *tree[item + 1 :]]
+    held = tree if isinstance(tree, dict) else {}
+    return merge(held, {key: assign(held.get(key), rest, value, below)}, at)
 
 
-def replace(tree: Any, keys: Sequence[str], leaf: Leaf) -> Any:
-    """Return the tree with the leaf at the end of `keys` exchanged, and nothing else."""
+def replace(tree: Any, keys: Sequence[str], value: Any) -> Any:
+    """Return the tree with what is at the end of `keys` exchanged for another tree, and nothing else."""
     if not keys:
-        return leaf
+        return value
     key, rest = keys[0], keys[1:]
     if isinstance(tree, list):
-        return [replace(item, rest, leaf) if str(at) == key else item for at, item in enumerate(tree)]
-    return {name: replace(item, rest, leaf) if name == key else item for name, item in tree.items()}
+        return [replace(item, rest, value) if str(at) == key else item for at, item in enumerate(tree)]
+    return {name: replace(item, rest, value) if name == key else item for name, item in tree.items()}
 
 
 def origin_of(tree: Any, keys: Sequence[str], default: str) -> str:
@@ -97,8 +99,8 @@ def origin_of(tree: Any, keys: Sequence[str], default: str) -> str:
 
 
 def expand(layer: Mapping[str, Any]) -> dict[str, Any]:
-    """Write the short forms out: a component given by its name alone, and a section left empty."""
-    expanded = {str(key): value for key, value in layer.items() if not (key in SECTIONS and value is None)}
+    """Write the short form of components out: a name alone."""
+    expanded = {str(key): value for key, value in layer.items()}
     decode = expanded.get("decode")
     if isinstance(decode, Mapping):
         decode = {str(key): value for key, value in decode.items()}
@@ -113,6 +115,12 @@ def expand(layer: Mapping[str, Any]) -> dict[str, Any]:
 
 def _named(component: Any) -> Any:
     return {"name": component} if isinstance(component, str) else component
+
+
+def _is_component(at: tuple[str, ...]) -> bool:
+    if len(at) == 2:
+        return at[0] == "decode" and at[1] in DEFAULT_COMPONENTS
+    return len(at) == 3 and at[:2] == ("decode", STOP_RULES)
 
 
 def _renamed(low: dict[str, Any], high: dict[str, Any]) -> bool:

@@ -1,0 +1,1 @@
+"""Models: families of published checkpoints, loading them, and the forward."""

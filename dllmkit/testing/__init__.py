@@ -1,0 +1,1 @@
+"""Support for the tests of plugins and model families: random checkpoints, the conformance check, strategies, a toy model."""

@@ -1,0 +1,125 @@
+"""Write the pages that are made from the code: `python docs/generate.py`; `--check` says which are out of date instead."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from dllmkit.observe.metrics import DEFINITIONS
+from dllmkit.parameters import describe_parameters
+from dllmkit.plugins import load_plugins
+from dllmkit.recipe.schema import SECTIONS
+from dllmkit.recipe.values import plain, show
+from dllmkit.registry import SLOTS, Registry
+
+HERE = Path(__file__).resolve().parent
+METRICS = HERE / "concepts" / "metrics.md"
+
+HEAD = """# Recipe keys and components
+
+Made from the code by `python docs/generate.py`; a test fails when it is out of date.
+
+## Recipe keys
+
+`extends` names one recipe that this one is laid over. `decode` also holds a component for each hook point
+(`block_scheduler`, `context_window`, `cache_policy`, `unmask_selector`) and the list `stop_rules`; see
+[layers and overrides](../concepts/plugins-and-recipes.md#recipes)."""
+
+TITLES = {
+    "block_scheduler": "Block schedulers: which masks may be committed now",
+    "context_window": "Context windows: what the model may attend to",
+    "cache_policy": "Cache policies: what is recomputed",
+    "unmask_selector": "Unmask selectors: which eligible masks become tokens",
+    "stop_rule": "Stop rules: when a row ends early",
+    "model_family": "Model families: which checkpoints can be read",
+}
+
+
+def components_page() -> str:
+    """The page of recipe keys and built-in components, as Markdown."""
+    registry = load_plugins(
+        environ={"DLLMKIT_PLUGINS": ""}
+    ).registry  # this distribution's plugins, whatever else is installed
+    parts = [HEAD]
+    for name, section in SECTIONS.items():
+        parts += [f"### `{name}`", _sentence(section), _table(section)]
+    for slot in SLOTS:
+        parts += [f"## {TITLES[slot]}", *_components(registry, slot)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def metrics_page() -> str:
+    """The page of metrics with its table made from the definitions; the text around it is written by hand."""
+    before, _, rest = METRICS.read_text(encoding="utf-8").partition("| metric | definition |")
+    after = rest.partition("\n\n")[2]
+    rows = [f"| `{name}` | {_cell(definition)} |" for name, definition in DEFINITIONS.items()]
+    return before + "\n".join(["| metric | definition |", "|---|---|", *rows]) + "\n\n" + after
+
+
+def _components(registry: Registry, slot: str) -> Iterator[str]:
+    for name in registry.names(slot):
+        component = registry.resolve(slot, name)
+        yield f"### `{name}`"
+        yield f"{_sentence(component)} (`{registry.get(slot, name).provider.package}`)"
+        if slot != "model_family":
+            yield from _paragraphs(component)
+            yield _table(component)
+            yield from _rules(component)
+
+
+def _sentence(documented: Any) -> str:
+    return " ".join((inspect.getdoc(documented) or "").partition("\n\n")[0].split())
+
+
+def _paragraphs(documented: Any) -> Iterator[str]:
+    for paragraph in (inspect.getdoc(documented) or "").split("\n\n")[1:]:
+        yield " ".join(paragraph.split())
+
+
+def _table(described: type) -> str:
+    rows = [
+        "| key | type | default | range | |\n|---|---|---|---|---|",
+        *(
+            f"| `{p.name}` | `{_cell(p.type)}` | {'required' if p.required else f'`{_cell(show(plain(p.default)))}`'} "
+            f"| {_cell(p.range)} | {_cell(p.doc)} |"
+            for p in describe_parameters(described)
+        ),
+    ]
+    return "\n".join(rows) if len(rows) > 1 else "No parameters." if not dataclasses.fields(described) else ""
+
+
+def _rules(component: Any) -> Iterator[str]:
+    for kind, words in (("requires", "Needs"), ("conflicts", "Cannot go with")):
+        for rule in getattr(component, kind, ()):
+            yield f"{words} `{rule.slot}` {' or '.join(f'`{name}`' for name in rule.names)}: {rule.reason}."
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+PAGES = {HERE / "reference" / "components.md": components_page, METRICS: metrics_page}
+
+
+def main() -> int:
+    """Write all pages, or check them."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a page is out of date")
+    check = options.parse_args().check
+    old = [path for path, page in PAGES.items() if not path.exists() or path.read_text(encoding="utf-8") != page()]
+    for path in old:
+        if check:
+            print(f"out of date: {path.relative_to(HERE.parent)}; run python docs/generate.py", file=sys.stderr)
+        else:
+            path.write_text(PAGES[path](), encoding="utf-8")
+            print(f"wrote {path.relative_to(HERE.parent)}")
+    return 1 if check and old else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""The figures of a run, by their definitions."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from dllmkit.observe import metrics as module
+from dllmkit.observe.metrics import DEFINITIONS, Metrics, environment, git_commit
+from dllmkit.result import Result
+
+
+def result(index: int, nfe: int, filled: int) -> Result:
+    """Three tokens of answer, an end, and `filled` positions that a stop rule filled."""
+    steps = [0, 0, 1, nfe - 1] + [-1] * filled
+    return Result(
+        index=index, text=None, tokens=[9, 1, 2, 3] + [0] * (1 + filled), prompt_length=1, nfe=nfe,
+        query_lengths=[5] + [2] * (nfe - 1), visible_lengths=[5] * nfe, commit_step=steps,
+        confidence=[0.5] * 4 + [None] * filled, stop_reason="eos", seconds=1.0, answer_length=3,
+    )  # fmt: skip
+
+
+def test_the_sums_and_ratios() -> None:
+    metrics = Metrics.of([result(0, nfe=3, filled=2), result(1, nfe=2, filled=0)], seconds=4.0)
+    assert metrics.as_dict() == {
+        "prompts": 2, "nfe": 5, "query_tokens": (5 + 2 + 2) + (5 + 2), "attended": 25 + 10 + 10 + 25 + 10, "tokens": 8,
+        "answer_tokens": 6, "tpf": 8 / 5, "tpf_answer": 6 / 5, "seconds": 4.0, "tps": 2.0, "tps_answer": 1.5,
+    }  # fmt: skip
+
+
+def test_what_was_not_measured_is_none() -> None:
+    metrics = Metrics.of([result(0, nfe=2, filled=0)], seconds=None)
+    assert (metrics.seconds, metrics.tps, metrics.tps_answer) == (None, None, None)
+    empty = Metrics.of([], seconds=0.0)
+    assert (empty.nfe, empty.tpf, empty.tps) == (0, None, None)
+
+
+def test_every_figure_has_a_definition() -> None:
+    assert set(DEFINITIONS) == {field.name for field in dataclasses.fields(Metrics)}
+
+
+def test_environment() -> None:
+    assert environment()["versions"].keys() >= {"torch", "transformers", "numpy"}
+    model = SimpleNamespace(device="cpu", dtype="torch.float32", architecture=SimpleNamespace(family="llada"))
+    described = environment(model)
+    assert (described["device"], described["dtype"], described["family"]) == ("cpu", "torch.float32", "llada")
+
+
+def test_the_commit_of_a_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "dllmkit" / "observe" / "metrics.py"
+    package.parent.mkdir(parents=True)
+    package.write_text("1\n")
+    monkeypatch.setattr(module, "__file__", str(package))
+    assert git_commit() is None
+
+    def git(*arguments: str) -> str:
+        identity = ("-c", "user.name=n", "-c", "user.email=e")
+        return subprocess.run(
+            ["git", "-C", str(tmp_path), *identity, *arguments], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    git("init", "-q")
+    assert git_commit() is None  # no commit yet
+    git("add", ".")
+    git("commit", "-q", "-m", "m")
+    assert git_commit() == git("rev-parse", "HEAD")
+    package.write_text("2\n")
+    assert git_commit() == git("rev-parse", "HEAD") + "-dirty"
