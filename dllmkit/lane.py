@@ -101,10 +101,12 @@ class Lane:
         if narrow is not None and len(eligible):
             allowed = np.zeros(row.length, dtype=bool)
             allowed[eligible] = True
-            eligible = narrow(row, eligible)
+            before, eligible = len(eligible), narrow(row, eligible)
             self._require(
                 eligible, allowed, "cache_policy", "narrowed the eligible positions to some that are not eligible"
             )
+            if len(eligible) < before:
+                self.idle = self.selection.patience  # what a narrowed step may commit, it commits
         if not len(eligible):
             where = f"block [{block.start}, {block.stop})"
             raise PluginError(

@@ -25,17 +25,24 @@ class Memory:
         keep = mean and stored
         self.attention = torch.zeros(rows, length + 1, length + 1, device=device, dtype=wide) if keep else None
 
+        self.change = Change(signals.change, rows, device, wide) if signals.change else None
+
     def clear(self, row: int) -> None:
         """Forget a row: a new sequence starts in its place."""
         if self.confidence is not None:
             self.confidence[row] = float("nan")
         if self.attention is not None:
             self.attention[row] = 0
+        if self.change is not None:
+            self.change.positions[row] = -1
 
     def move(self, source: int, target: int) -> None:
         """Let row `target` take over what row `source` holds."""
         for kept in (self.confidence, self.attention):
             if kept is not None:
+                kept[target] = kept[source]
+        if self.change is not None:
+            for kept in (self.change.positions, self.change.distribution, self.change.history):
                 kept[target] = kept[source]
 
     def observe(self, rows: torch.Tensor, positions: torch.Tensor, confidence: torch.Tensor) -> None:
@@ -69,6 +76,53 @@ class Memory:
         seen.scatter_(1, over, visible.to(seen.dtype))
         seen[:, -1] = 0  # the padding
         return torch.einsum("rq,rqk->rk", seen, self.attention[rows]).gather(1, over) / count
+
+
+class Change:
+    """The distribution of each proposed position in the last forward, and how it changed in the ones before.
+
+    `distribution` [rows, width, vocabulary] and `history` [rows, width, n] belong to `positions` [rows, width] (-1: none);
+    they grow to the widest proposal met.
+    """
+
+    def __init__(self, n: int, rows: int, device: torch.device, dtype: torch.dtype) -> None:
+        self.positions = torch.full((rows, 0), -1, device=device)
+        self.distribution = torch.zeros(rows, 0, 0, device=device, dtype=dtype)
+        self.history = torch.zeros(rows, 0, n, device=device, dtype=dtype)
+
+    def update(self, rows: torch.Tensor, positions: torch.Tensor, p: torch.Tensor) -> torch.Tensor:
+        """Take in the distributions `p` [rows, width, vocabulary] at `positions`; return their divergences [rows, width, n].
+
+        A divergence is sum p (log p - log p'), p' being the distribution in the forward before; +inf if there was none.
+        """
+        self._reserve(*p.shape[1:])
+        match = (positions[:, :, None] == self.positions[rows][:, None, :]) & (positions >= 0)[:, :, None]
+        known, index = match.any(dim=2), match.int().argmax(dim=2)  # [rows, width]
+        p = p.to(self.distribution.dtype)
+        before = self.distribution[rows].gather(1, index[:, :, None].expand_as(p))
+        tiny = 1e-12  # as in the released code
+        divergence = (p * ((p + tiny).log() - (before + tiny).log())).sum(dim=2, keepdim=True)
+        past = self.history[rows].gather(1, index[:, :, None].expand(-1, -1, self.history.shape[2]))
+        history = torch.cat([past[:, :, 1:], divergence], dim=2)
+        history = torch.where(known[:, :, None], history, float("inf"))
+        width = positions.shape[1]
+        self.positions[rows] = -1
+        self.positions[rows[:, None], torch.arange(width, device=rows.device)] = positions
+        self.distribution[rows, :width] = p
+        self.history[rows, :width] = history
+        return history
+
+    def _reserve(self, width: int, vocabulary: int) -> None:
+        rows, held = self.positions.shape
+        if width <= held:
+            return
+        grown = torch.full((rows, width), -1, device=self.positions.device)
+        grown[:, :held] = self.positions
+        distribution = self.distribution.new_zeros(rows, width, vocabulary)
+        history = self.history.new_full((rows, width, self.history.shape[2]), float("inf"))
+        if held:
+            distribution[:, :held], history[:, :held] = self.distribution, self.history
+        self.positions, self.distribution, self.history = grown, distribution, history
 
 
 def _padded(positions: torch.Tensor, size: int) -> torch.Tensor:

@@ -17,7 +17,15 @@ from dllmkit import hookspecs
 from dllmkit.errors import PluginError, PluginWarning, nearest
 from dllmkit.registry import Provider, Registry
 
-BUILT_IN = ("dllmkit_baseline", "dllmkit_fast_dllm", "dllmkit_streaming", "dllmkit_dsb", "dllmkit_dawn", "dllmkit_local_leap")
+BUILT_IN = (
+    "dllmkit_baseline",
+    "dllmkit_fast_dllm",
+    "dllmkit_streaming",
+    "dllmkit_dsb",
+    "dllmkit_dawn",
+    "dllmkit_local_leap",
+    "dllmkit_klass",
+)
 """Import packages of this distribution, registered in this order; loaded by name, so that a plain checkout works too."""
 
 GROUP = hookspecs.PROJECT

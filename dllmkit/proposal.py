@@ -26,6 +26,9 @@ class Proposal:
     margin: torch.Tensor | None = None  # [rows, width] top-1 minus top-2 probability, -inf in the padding
     entropy: torch.Tensor | None = None  # [rows, width] nats, +inf in the padding
     distribution: torch.Tensor | None = None  # [rows, width, vocabulary], 0 in the padding
+    change: torch.Tensor | None = (
+        None  # [rows, width, n] nats; +inf where the position was not proposed in consecutive steps
+    )
     attention: torch.Tensor | None = None  # [rows, width or query, keys] mean probabilities, 0 in the padding
     attention_queries: torch.Tensor | None = None  # [rows, width or query] int64 position of each row, -1: padding
     attention_mean: torch.Tensor | None = None  # [rows, keys] mean over the visible positions' rows

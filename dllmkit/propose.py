@@ -39,6 +39,8 @@ class Proposer:
         attention, signals = hidden.attention, self.signals
         if signals.observed:
             self._observe(model, hidden, plan)
+        asked = signals.distribution or signals.change > 0
+        distribution = self._spread(columns["distribution"], plan, 0.0) if asked else None
         return Proposal(
             positions=plan.proposed,
             eligible=plan.eligible,
@@ -47,7 +49,10 @@ class Proposer:
             inputs=plan.inputs.to(confidence.dtype),  # a threshold is rounded like what it is compared with
             margin=self._spread(columns["margin"], plan, float("-inf")) if self.signals.margin else None,
             entropy=self._spread(columns["entropy"], plan, float("inf")) if self.signals.entropy else None,
-            distribution=self._spread(columns["distribution"], plan, 0.0) if self.signals.distribution else None,
+            distribution=distribution if signals.distribution else None,
+            change=plan.memory.change.update(plan.row_index, plan.proposed, distribution)
+            if plan.memory.change is not None and distribution is not None
+            else None,
             attention=attention.rows if attention else None,
             attention_queries=attention.queries if attention else None,
             attention_mean=attention.mean if attention else None,
@@ -97,10 +102,10 @@ class Proposer:
         if self.signals.margin:
             best = (allowed.topk(2, dim=-1).values - normaliser).exp()
             columns["margin"] = best[:, 0] - best[:, 1]
-        if self.signals.entropy or self.signals.distribution:
+        if self.signals.entropy or self.signals.distribution or self.signals.change:
             p = (scores - normaliser).exp()
             columns["entropy"] = normaliser.squeeze(1) - (p * scores).sum(dim=-1)
-            if self.signals.distribution:
+            if self.signals.distribution or self.signals.change:
                 columns["distribution"] = p
         return columns
 

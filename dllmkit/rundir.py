@@ -36,14 +36,17 @@ class RunFolder:
     def open(
         cls, path: Path, recipe_hash: str, recipe_yaml: str, prompts: Sequence[Any], environment: dict[str, Any]
     ) -> RunFolder:
-        """Make the folder, or continue in it; DllmkitError if it holds a run of another recipe or other prompts."""
+        """Make the folder, or continue in it; DllmkitError if it holds a run of something else.
+
+        `environment` describes the machine and, as "weights", the model.
+        """
         identity = {"recipe_hash": recipe_hash, "prompts_hash": _hash(prompts), "prompts": len(prompts)}
         folder = cls(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
             folder._lock = _lock(path)
             if (path / RUN).exists():
-                folder._continue(identity)
+                folder._continue({**identity, "weights": environment.get("weights")})
             else:
                 if any(file.suffix != _PARTIAL for file in path.iterdir()):
                     raise DllmkitError(
@@ -68,7 +71,12 @@ class RunFolder:
 
     def _continue(self, identity: dict[str, Any]) -> None:
         known = _read_run(self.path / RUN)
-        for key, what in (("recipe_hash", "another recipe or other overrides"), ("prompts_hash", "other prompts")):
+        known["weights"] = (known.get("environment") or {}).get("weights")
+        for key, what in (
+            ("recipe_hash", "another recipe or other overrides"),
+            ("prompts_hash", "other prompts"),
+            ("weights", "another model, or the same in another dtype"),
+        ):
             if known.get(key) != identity[key]:
                 raise DllmkitError(f"{self.path} holds a run of {what}: choose another folder for --out")
         for _, record in _records(self.path / RESULTS):

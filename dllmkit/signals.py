@@ -27,5 +27,6 @@ class Signals:
     margin: bool = False
     entropy: bool = False
     distribution: bool = False
+    change: int = 0  # so many KL divergences of the distribution from that of the step before, the newest last
     observed: bool = False  # the confidence last seen at every visible position, prompt and committed ones included
     attention: Attention | None = field(default=None)

@@ -95,8 +95,13 @@ def _table(described: type) -> str:
 
 def _rules(component: Any) -> Iterator[str]:
     for kind, words in (("requires", "Needs"), ("conflicts", "Cannot go with")):
-        for rule in getattr(component, kind, ()):
-            yield f"{words} `{rule.slot}` {' or '.join(f'`{name}`' for name in rule.names)}: {rule.reason}."
+        rules = getattr(component, kind, ())
+        if isinstance(rules, property):  # they depend on the parameters; the docstring says how
+            yield _sentence(rules)
+            continue
+        for rule in rules:
+            names = " or ".join(f"`{name}`" for name in rule.names)
+            yield f"{words} {rule.slot.replace('_', ' ')} {names}: {rule.reason}."
 
 
 def _cell(text: str) -> str:

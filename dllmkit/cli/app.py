@@ -69,11 +69,16 @@ def run(
 
 
 @app.command(epilog="Example: dllmkit plugins --json")
-def plugins(json: Json = False) -> None:
+def plugins(
+    combinations: Annotated[
+        bool, typer.Option("--combinations", help="Show instead which components go together, and why some do not.")
+    ] = False,
+    json: Json = False,
+) -> None:
     """List what recipes can name, and its parameters."""
     from dllmkit.cli.plugins import plugins as command
 
-    command(json)
+    command(json, combinations)
 
 
 @app.command(epilog="Example: dllmkit show baseline/tiny decode.seed=1")

@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dllmkit.errors import PluginError
 from dllmkit.parameters import ParameterInfo, describe_parameters
 from dllmkit.plugins import LoadedPlugins, load_plugins
 from dllmkit.recipe.values import plain, show
 from dllmkit.registry import SLOTS, Registration, Registry
+
+if TYPE_CHECKING:
+    from dllmkit.combinations import Combination, Combinations
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,9 +42,15 @@ class Listed:
         }
 
 
-def plugins(as_json: bool = False) -> None:
-    """Print every component with its parameters; problems of plugins go to standard error, or into the JSON."""
+def plugins(as_json: bool = False, combined: bool = False) -> None:
+    """Print every component with its parameters; problems of plugins go to standard error, or into the JSON.
+
+    With `combined`, print which of them go together instead.
+    """
     loaded = load_plugins()
+    if combined:
+        _print_combinations(loaded, as_json)
+        return
     listed = [describe(loaded.registry, registration) for registration in loaded.registry.registrations()]
     if as_json:
         print(json.dumps({"components": [c.as_dict() for c in listed], "problems": problems(loaded)}, indent=2))
@@ -73,6 +82,55 @@ def first_sentence(text: str) -> str:
     paragraph = " ".join(text.partition("\n\n")[0].split())
     sentence, stop, _ = paragraph.partition(". ")
     return sentence + "." if stop else paragraph
+
+
+def _print_combinations(loaded: LoadedPlugins, as_json: bool) -> None:
+    from dllmkit.combinations import AXES, combinations
+
+    found = combinations(loaded.registry)
+    if as_json:
+        listed = [
+            {
+                **{slot: str(one.choices[slot]) if slot in one.choices else None for slot in AXES},
+                "runs": one.runs,
+                "reasons": list(one.reasons),
+            }
+            for one in found.all
+        ]
+        report = {"combinations": listed, "model_families": list(found.families), "unusable": list(found.unusable)}
+        print(json.dumps({**report, "problems": problems(loaded)}, indent=2))
+        return
+    print(table(found))
+    loaded.warn()
+
+
+def table(found: Combinations) -> str:
+    """The combinations as a table, block scheduler, context window and cache policy against selector, and its legend."""
+    selectors = found.axes["unmask_selector"]
+    numbers: dict[str, int] = {}
+    rows = [("block scheduler", "context window", "cache policy", *map(str, selectors))]
+    for place, cells in found.cells():
+        rows.append((*map(str, place), *(_cell(cells[one], numbers) for one in selectors)))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = ["  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    rules = ", ".join(["none", *map(str, found.axes["stop_rule"])])
+    legend = [
+        f"runs       with each stop rule ({rules}) and each model family ({', '.join(found.families)})",
+        "runs [n]   but not with the stop rule that n is about",
+        "[n]        refused when the recipe is read:",
+        *(f"  [{n}] {reason}" for reason, n in numbers.items()),
+        *(f"  cannot be used: {error}" for error in found.unusable),
+    ]
+    runs = sum(one.runs for one in found.all)
+    return "\n".join([*lines, "", f"{runs} of {len(found.all)} combinations run, for each model family.", *legend])
+
+
+def _cell(combined: list[Combination], numbers: dict[str, int]) -> str:
+    """One cell, giving each new reason the next number."""
+    always = set.intersection(*(set(one.reasons) for one in combined))
+    refused = sorted({reason for one in combined for reason in one.reasons if reason in always or not always})
+    marks = " ".join(f"[{numbers.setdefault(reason, len(numbers) + 1)}]" for reason in refused)
+    return marks if all(not one.runs for one in combined) else f"runs {marks}".rstrip()
 
 
 def _section(slot: str, listed: list[Listed]) -> str:

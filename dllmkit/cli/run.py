@@ -130,9 +130,12 @@ def _run(
 
 
 def _load(recipe: Recipe, registry: Any) -> Decoder:
+    from transformers.utils import logging
+
     from dllmkit.decoder import Decoder, make_sampler  # torch is imported from here on
     from dllmkit.models.loading import load_model
 
+    logging.set_verbosity_error()  # its warnings (a long prompt, an unusual config) are errors of ours, or nothing
     return Decoder.of(load_model(recipe, registry, check=lambda found: make_sampler(recipe, found)), recipe)
 
 

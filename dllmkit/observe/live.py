@@ -29,6 +29,7 @@ FRAMES_PER_SECOND = 12
 _NEW, _CACHED = Style(color="black", bgcolor="rgb(255,215,95)", bold=True, dim=False), Style(italic=True, dim=True)
 _BAND, _FAINT = Style(color="rgb(200,150,0)", dim=False), Style(dim=True)
 _DONE = Style(color="rgb(6,131,120)", dim=False)
+_MARGIN, _WIDEST = 3, 120  # columns: the terminal writes ^C behind the last line, and must not wrap there
 _OTHERS = 4  # rows of the batch shown as a bar
 
 
@@ -105,20 +106,25 @@ class LiveView:
             yield Text("the first forward is under way", _FAINT)
             return
         others = [] if shown is self._last else rows[1 : 1 + _OTHERS]
-        lines = list(self._lines(shown, options.max_width - 4))
-        room = max(3, options.size.height - 6 - len(others) - (self.total > 1) - 1)
+        panel = min(options.max_width - _MARGIN, _WIDEST)
+        width, status = panel - 4, _status(shown)
+        lines = list(self._lines(shown, width))
+        taken = (
+            4 + len(status.wrap(console, width)) + len(others) + (self.total > 1)
+        )  # rows of the screen besides the canvas
+        room = max(3, options.size.height - taken)
         parts = Table.grid(expand=True)
         for line in _around(lines, self._line_at_work(lines), room):
             parts.add_row(line)
         parts.add_row(Text())
-        parts.add_row(_status(shown))
+        parts.add_row(status)
         for other in others:
             parts.add_row(_bar(f"prompt {other.step.row + 1}", other.share))
         if self.total > 1:
             parts.add_row(_bar(f"{self.done} of {self.total} prompts finished", self.done / self.total))
         yield Panel(
             parts, title=Text(f"prompt {shown.step.row + 1} of {self.total}"), title_align="left",
-            subtitle=_legend(shown), subtitle_align="left", border_style="dim",
+            subtitle=_legend(shown), subtitle_align="left", border_style="dim", width=panel,
         )  # fmt: skip
 
     def _lines(self, frame: Frame, width: int) -> Iterator[Text]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import subprocess
@@ -81,7 +82,20 @@ def environment(model: Any = None) -> dict[str, Any]:
     }
     if model is not None:
         described |= {"device": str(model.device), "dtype": str(model.dtype), "family": model.architecture.family}
+        described["weights"] = fingerprint(model)
     return described
+
+
+def fingerprint(model: Any) -> str:
+    """Return a hash of a few rows of the weights, which differs between any two trainings."""
+    import torch
+
+    network = model.network
+    rows = (network.model.norm.weight, network.lm_head.weight[:2], network.model.layers[0].self_attn.q_proj.weight[:2])
+    digest = hashlib.sha256()
+    for tensor in rows:
+        digest.update(tensor.detach().contiguous().view(torch.uint8).cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _version(name: str) -> str | None:

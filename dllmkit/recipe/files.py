@@ -49,7 +49,7 @@ def recipe_names(folders: Sequence[Path]) -> list[str]:
 def find_recipe(source: str | Path, folders: Sequence[Path], beside: Path | None = None) -> RecipeFile:
     """Find a recipe by path (also relative to the folder `beside`) or by name, `baseline/tiny`; else raise RecipeError."""
     label = str(source)
-    for path in [Path(source)] if beside is None else [beside / source, (beside / source).with_suffix(".yaml")]:
+    for path in [Path(source)] if beside is None else [beside / source, beside / f"{source}.yaml"]:
         if path.is_file():
             return RecipeFile(label, path)
     name = Path(source).as_posix().removeprefix("recipes/").removesuffix(".yaml")

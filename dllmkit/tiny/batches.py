@@ -63,10 +63,16 @@ def _place(prompt: int, total: int, rng: Random) -> tuple[int, str]:
     if draw < 0.12 and cuts:
         return rng.choice(cuts), "cut"
     way = "uniform" if draw < 0.34 else "window" if draw < 0.62 else "ordered"
-    extra = rng.choices((1, 96, 224), (0.95, 0.03, 0.02))[0]  # most canvases end soon, some are 128 or 256 long
     room = [length for length in BUCKETS if length >= total + 1]
-    wide = [length for length in room if length >= prompt + WINDOW + extra]
-    return (wide or room or [0])[0], way
+    # A canvas that always ended soon after the answer would tell the model where to stop.
+    draw = rng.random()
+    if draw < 0.45:
+        room = room[:1]
+    elif draw < 0.75:
+        room = room[:3]
+    elif draw < 0.88:
+        room = [length for length in room if length >= 192]
+    return (rng.choice(room) if room else 0), way
 
 
 def _collate(

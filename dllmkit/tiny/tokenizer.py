@@ -42,7 +42,7 @@ def build_tokenizer(vocab_size: int = 704) -> PreTrainedTokenizerFast:
     tokens = [*sorted(pre_tokenizers.ByteLevel.alphabet()), *(f"Ġ{n}" for n in range(100)), "####"]
     room = vocab_size - len(tokens) - len(SPECIALS)
     frequent = (piece for piece, _ in _count_pieces(splitter).most_common() if piece not in set(tokens))
-    tokens += [piece for piece, _ in zip(frequent, range(room), strict=False)]
+    tokens += sorted(piece for piece, _ in zip(frequent, range(room), strict=False))
     tokenizer = tokenizers.Tokenizer(
         models.BPE(vocab={token: i for i, token in enumerate(tokens)}, merges=[], ignore_merges=True)
     )

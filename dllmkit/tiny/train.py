@@ -141,7 +141,10 @@ class Trainer:
 
 def run(arguments: argparse.Namespace) -> Trainer:
     """Train until the given steps or minutes are over; saves every few minutes and at the end."""
+    folder = Path(arguments.out)
     tokenizer = build_tokenizer()
+    if arguments.resume:  # token ids must stay what the weights were trained with
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / "checkpoint")
     shape = Shape(
         vocab_size=len(tokenizer),
         d_model=arguments.d_model,
@@ -149,7 +152,7 @@ def run(arguments: argparse.Namespace) -> Trainer:
         n_heads=arguments.n_heads,
         mlp_hidden_size=arguments.mlp_hidden_size,
     )
-    Path(arguments.out).mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     trainer = Trainer(shape, tokenizer, arguments)
     if arguments.resume:
         trainer.restore()

@@ -21,7 +21,8 @@ class DreamSchedule:
     """Commit floor(m (1 - t_{j+1} / t_j)) of the m masks in step j, the best by `measure`; all of them in the last step.
 
     t runs linearly from 1 to `eps`. Each block has its own schedule over its share of the steps (the global schedule of the
-    original is one block as long as the generation). Source: Dream generation_utils.py `_sample`, block version
+    original is one block as long as the generation). A sliding block has one schedule over all masks of the generation; what
+    is not eligible yet stays among the m of later steps. Source: Dream generation_utils.py `_sample`, block version
     lizhuo-luo/DSB dream/model/generation_utils_block.py. As released a step may commit nothing; by default it commits one.
     """
 
@@ -66,7 +67,7 @@ class _Schedule:
         if stage != self._stage:
             self._stage, self._j = stage, 0
             self._times = _times(max(1, self._steps * len(stage) // row.gen_length), self._eps)
-        masks = len(row.eligible)
+        masks = len(row.masks(stage.start, stage.stop))
         j, last = self._j, len(self._times) - 2
         self._j += 1
         if j >= last:

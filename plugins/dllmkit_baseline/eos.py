@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dllmkit.parameters import check_parameters, param
+from dllmkit.parameters import Rule, check_parameters, param
 
 if TYPE_CHECKING:
     from dllmkit.slots import Stop, Watch
@@ -27,6 +27,14 @@ class Eos:
 
     def __post_init__(self) -> None:
         check_parameters(self)
+
+    @property
+    def conflicts(self) -> tuple[Rule, ...]:
+        """`block_end` needs blocks that end."""
+        if self.rule != "block_end":
+            return ()
+        why = "rule block_end waits for a complete block, and a sliding block moves on before it is one: use prefix_complete"
+        return (Rule("block_scheduler", ("sliding_block",), why),)
 
     def begin(self, row: Row) -> Watch:
         """Start a sequence."""

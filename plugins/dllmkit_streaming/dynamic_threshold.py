@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dllmkit.proposal import Proposal
     from dllmkit.signals import Signals
     from dllmkit.slots import Selection
-    from dllmkit.state import Row
+    from dllmkit.state import Row, Span
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class DynamicThreshold:
     """Commit what reaches tau (1 - alpha (1 - r)), r being the share of masks in `scope` before the step.
 
     `query` counts everything visible from the block's start on: block and kept suffix, so a wide suffix dilutes the decay.
-    `window` counts the block alone. `auto` is `query` for fixed blocks, `window` for sliding ones. As released, the refresh
-    at a block's start uses tau itself. Source: Streaming-dLLM (arXiv 2601.17917) eq. 10, xiaoshideta/Streaming-dLLM
+    `window` counts the block alone. `auto` is `query` for fixed blocks, `window` for sliding ones. As released, the first
+    step of a block uses tau itself. Source: Streaming-dLLM (arXiv 2601.17917) eq. 10, xiaoshideta/Streaming-dLLM
     LLaDA-1.5/generate.py.
     """
 
@@ -55,10 +55,12 @@ class _Decay:
 
     def __init__(self, policy: DynamicThreshold) -> None:
         self._policy = policy
+        self._stage: Span | None = None  # of a sliding block: the whole generation
 
     def inputs(self, row: Row) -> tuple[float]:
-        p = self._policy
-        if row.request.as_released and row.refresh:
+        p, stage = self._policy, row.block.schedule_span
+        entered, self._stage = stage != self._stage, stage
+        if row.request.as_released and entered:
             return (p.tau,)
         start, stop = row.block.start, row.block.stop
         if p.scope == "query" or (p.scope == "auto" and row.block.stage is None):

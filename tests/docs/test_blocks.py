@@ -23,7 +23,6 @@ from dllmkit import load_recipe
 
 TESTED_ELSEWHERE = {"docs/how-to/add-a-model-family.md"}  # tests/models/test_how_to.py
 VARY = re.compile(r"\s*(seconds|tps|tps_answer)\b")  # lines of output that differ from run to run
-SNIPPET = re.compile(r'^--8<-- "(.+)"$', re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ def of_kind(kind: str) -> list[Fenced]:
 def commands(text: str) -> Iterator[tuple[str, list[str]]]:
     """Each command of a console block with the output shown below it."""
     for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
-        command, *shown = part.rstrip("\n").split("\n")
+        command, *shown = part.rstrip("\n").replace("\\\n", "").split("\n")
         yield command, shown
 
 
@@ -99,8 +98,7 @@ def test_python_blocks_run(page, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, module.__name__, module)
     for block in of_kind("python"):
         if block.page == page:
-            text = SNIPPET.sub(lambda found: (ROOT / found[1]).read_text(encoding="utf-8"), block.text)
-            exec(compile("\n" * block.line + text, ROOT / page, "exec", dont_inherit=True), module.__dict__)
+            exec(compile("\n" * block.line + block.text, ROOT / page, "exec", dont_inherit=True), module.__dict__)
 
 
 @pytest.mark.parametrize("block", of_kind("yaml"), ids=str)
@@ -110,7 +108,7 @@ def test_yaml_blocks_are_recipes(block):
 
 @pytest.mark.parametrize("block", of_kind("console"), ids=str)
 def test_console_blocks_run(block, tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("COLUMNS", "132")
     for command, shown in commands(block.text):
         arguments = dllmkit_part(command)
         if arguments is None:

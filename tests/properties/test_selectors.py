@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
@@ -11,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dllmkit.proposal import Proposal, ranks
-from dllmkit.state import Request, Row
+from dllmkit.state import Block, Request, Row
 from dllmkit.testing.toy import toy_decode, toy_model, toy_policy
 from dllmkit_baseline.dream_schedule import DreamSchedule
 from dllmkit_baseline.factor import Factor
@@ -114,12 +112,12 @@ def test_dream_schedule_counts_as_released(steps):
     times = torch.linspace(1, 1e-3, steps + 1)
     row = Row(Request(0, (1,), 16, 9, as_released=True))
     run = DreamSchedule(steps).begin(row)
+    row.block = Block(1, 17)
     masks, idle = 16, 0
     for j in range(steps):
-        row.eligible = np.arange(masks)
-        row.block = SimpleNamespace(schedule_span=range(16))
         (k,) = run.inputs(row)
         assert k == (masks if j == steps - 1 else int(masks * (1 - times[j + 1] / times[j])))
+        row.commit(row.masks(1, 17)[:k], np.zeros(k, dtype=np.int64), np.ones(k))
         idle += k == 0
         masks -= k
     assert masks == 0

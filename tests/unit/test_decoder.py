@@ -56,7 +56,9 @@ def test_a_recipe_in_any_form(decoder: Decoder, tmp_path: Path) -> None:
         made = Decoder.from_recipe(source, overrides)
         assert made.recipe.decode.gen_length == 12
         assert made.recipe.resolved["decode"]["unmask_selector"]["tau"] == 0.6
-        assert made.decode(PROMPTS[:1])[0].tokens == Decoder.of(decoder.model, made.recipe).decode(PROMPTS[:1])[0].tokens
+        assert (
+            made.decode(PROMPTS[:1])[0].tokens == Decoder.of(decoder.model, made.recipe).decode(PROMPTS[:1])[0].tokens
+        )
 
 
 def test_everything_wrong_with_a_recipe_comes_before_the_model(tmp_path: Path) -> None:
@@ -117,7 +119,7 @@ def test_chat_applies_the_template(tiny: Decoder) -> None:
 
 def test_chat_without_a_template_is_refused(tiny: Decoder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tiny.model.tokenizer, "chat_template", None)
-    with pytest.raises(RequestError, match="has no chat template: set prompts.chat=false"):
+    with pytest.raises(RequestError, match=r"has no chat template: set prompts\.chat=false"):
         tiny.requests(["a"], chat=True)
 
 
@@ -201,10 +203,10 @@ def test_sampling_depends_on_the_seed_the_prompt_and_its_repetition(decoder: Dec
 def test_layers_that_the_model_lacks_are_refused(decoder: Decoder) -> None:
     from dataclasses import replace
 
-    from dllmkit.signals import AttentionRows, Signals
+    from dllmkit.signals import Attention, Signals
 
     class Selector:
-        signals = Signals(attention=AttentionRows((-99,)))
+        signals = Signals(attention=Attention((-99,)))
 
     recipe = replace(decoder.recipe, decode=replace(decoder.settings, unmask_selector=Selector()))  # type: ignore[arg-type]
     with pytest.raises(RecipeError, match=r"decode\.unmask_selector: attention of layers \(-99,\) asked for"):

@@ -36,9 +36,16 @@ def result(index: int, tokens: list[int]) -> Result:
     return Result(index, None, [50, 51, *tokens], 2, 1, [1], [1], [0] * n, [0.5] * n, "eos", 0.1, n)
 
 
-def view(total: int = 1, width: int = 60, height: int = 24, text_of: Callable[[int], str] = WORDS.__getitem__) -> LiveView:
+def view(
+    total: int = 1, width: int = 100, height: int = 24, text_of: Callable[[int], str] = WORDS.__getitem__
+) -> LiveView:
     console = Console(
-        file=io.StringIO(), force_terminal=True, color_system="truecolor", width=width, height=height, legacy_windows=False
+        file=io.StringIO(),
+        force_terminal=True,
+        color_system="truecolor",
+        width=width,
+        height=height,
+        legacy_windows=False,
     )
     return LiveView(text_of, console, total, 0, (END_ID,))
 
@@ -86,7 +93,7 @@ def test_confidence_is_the_shade_and_new_tokens_stand_out() -> None:
 
 
 def test_what_is_read_from_the_cache_is_italic() -> None:
-    live = view(width=100)
+    live = view()
     live.on_step(step([1, MASK_ID, 2], {0: 0.9, 2: 0.9}))
     live.on_step(step([1, 1, 2], {1: 0.9}, number=1, refresh=False, query=np.array([3])))
     text = drawn(live, styles=True)
@@ -111,7 +118,7 @@ def test_lines_fit_whatever_the_width_of_characters() -> None:
         live.on_step(step([4, 1, 4, 2] * 12, dict.fromkeys(range(48), 0.9)))
         lines = drawn(live).splitlines()
         cells = {sum(2 if c in "数字" else 1 for c in line) for line in lines}
-        assert cells == {width}
+        assert cells == {width - 3}  # room for the ^C of the terminal, which would move the cursor down
         shown = "".join(line[2:-2].rstrip() for line in lines[1:]).split("step")[0]
         assert shown.replace(" ", "").startswith("数字one数字two" * 12)
 
@@ -119,7 +126,7 @@ def test_lines_fit_whatever_the_width_of_characters() -> None:
 def test_a_token_wider_than_the_terminal_is_cut() -> None:
     live = view(width=40)
     live.on_step(step([7, 1], {0: 0.9, 1: 0.9}))
-    assert {len(line) for line in drawn(live).splitlines()} == {40}
+    assert {len(line) for line in drawn(live).splitlines()} == {37}
 
 
 def test_a_long_canvas_keeps_the_block_on_the_screen() -> None:
@@ -127,13 +134,13 @@ def test_a_long_canvas_keeps_the_block_on_the_screen() -> None:
         live = view(width=40, height=20)
         live.on_step(step([MASK_ID] * 1000, {}, block=(2 + at, 2 + at + 8)))
         text = drawn(live)
-        assert len(text.splitlines()) < 20
+        assert 17 <= len(text.splitlines()) < 20
         assert BLOCK_MASK * 4 in text.split("step")[0]
         assert ("lines above" in text, "lines below" in text) == (at > 0, at < 990)
 
 
 def test_other_rows_of_the_batch_are_bars_and_take_over() -> None:
-    live = view(total=3, width=100)
+    live = view(total=3)
     live.on_step(step([1, MASK_ID], {0: 0.9}, row=1))
     live.on_step(step([2, 1, MASK_ID, MASK_ID], {0: 0.9, 1: 0.9}, row=0))  # ragged
     text = drawn(live)

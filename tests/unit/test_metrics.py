@@ -8,9 +8,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from dllmkit.observe import metrics as module
-from dllmkit.observe.metrics import DEFINITIONS, Metrics, environment, git_commit
+from dllmkit.observe.metrics import DEFINITIONS, Metrics, environment, fingerprint, git_commit
 from dllmkit.result import Result
 
 
@@ -22,6 +23,18 @@ def result(index: int, nfe: int, filled: int) -> Result:
         query_lengths=[5] + [2] * (nfe - 1), visible_lengths=[5] * nfe, commit_step=steps,
         confidence=[0.5] * 4 + [None] * filled, stop_reason="eos", seconds=1.0, answer_length=3,
     )  # fmt: skip
+
+
+def model(norm: float = 1.0, head: float = 1.0, query: float = 1.0) -> SimpleNamespace:
+    """What `environment` reads of a model."""
+
+    def layer(value: float) -> SimpleNamespace:
+        return SimpleNamespace(weight=torch.full((4, 4), value, dtype=torch.bfloat16))
+
+    attention = SimpleNamespace(self_attn=SimpleNamespace(q_proj=layer(query)))
+    network = SimpleNamespace(model=SimpleNamespace(norm=layer(norm), layers=[attention]), lm_head=layer(head))
+    family = SimpleNamespace(family="llada")
+    return SimpleNamespace(device="cpu", dtype="torch.bfloat16", architecture=family, network=network)
 
 
 def test_the_sums_and_ratios() -> None:
@@ -45,9 +58,15 @@ def test_every_figure_has_a_definition() -> None:
 
 def test_environment() -> None:
     assert environment()["versions"].keys() >= {"torch", "transformers", "numpy"}
-    model = SimpleNamespace(device="cpu", dtype="torch.float32", architecture=SimpleNamespace(family="llada"))
-    described = environment(model)
-    assert (described["device"], described["dtype"], described["family"]) == ("cpu", "torch.float32", "llada")
+    described = environment(model())
+    assert (described["device"], described["dtype"], described["family"]) == ("cpu", "torch.bfloat16", "llada")
+    assert described["weights"] == fingerprint(model())
+
+
+@pytest.mark.parametrize("changed", ["norm", "head", "query"])
+def test_the_fingerprint_tells_trainings_apart(changed: str) -> None:
+    assert fingerprint(model()) == fingerprint(model())
+    assert fingerprint(model()) != fingerprint(model(**{changed: 1.01}))
 
 
 def test_the_commit_of_a_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

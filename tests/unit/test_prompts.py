@@ -41,7 +41,9 @@ def test_standard_input_is_utf8_whatever_the_locale() -> None:
         collect([], None, [], piped(b"a\n\xff"))
 
 
-def test_waiting_for_standard_input_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_waiting_for_standard_input_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(prompts, "PATIENCE", 0.01)
     reader, writer = os.pipe()
     with os.fdopen(reader) as stdin, os.fdopen(writer, "w") as source:

@@ -18,8 +18,9 @@ def result(index: int) -> Result:
     return Result(index, f"text {index}", [1, 2, 3], 1, 2, [3, 3], [3, 3], [0, 1], [0.5, None], "complete", 0.25, 2)
 
 
-def opened(path: Path, recipe: str = "hash", prompts: list[object] | None = None) -> RunFolder:
-    return RunFolder.open(path, recipe, "model: {}\n", PROMPTS if prompts is None else prompts, {"python": "3"})
+def opened(path: Path, recipe: str = "hash", prompts: list[object] | None = None, weights: str = "1234") -> RunFolder:
+    chosen = PROMPTS if prompts is None else prompts
+    return RunFolder.open(path, recipe, "model: {}\n", chosen, {"weights": weights})
 
 
 def filled(path: Path, *indices: int) -> RunFolder:
@@ -42,7 +43,7 @@ def test_a_run_from_start_to_end(tmp_path: Path) -> None:
     path = folder.path
     assert {file.name for file in path.iterdir()} == {RECIPE, RUN, RESULTS, TRACE, METRICS}
     assert (path / RECIPE).read_text() == "model: {}\n"
-    assert json.loads((path / RUN).read_text())["environment"] == {"python": "3"}
+    assert json.loads((path / RUN).read_text())["environment"] == {"weights": "1234"}
     assert json.loads((path / METRICS).read_text()) == {"nfe": 3}
     assert [line["index"] for line in lines(path / RESULTS)] == [0, 1, 2]
     assert [(line["row"], line["step"]) for line in lines(path / TRACE)] == [(r, s) for r in range(3) for s in range(2)]
@@ -76,7 +77,7 @@ def test_a_torn_last_result_is_decoded_again(tmp_path: Path) -> None:
     filled(tmp_path, 0, 1).close()
     whole = (tmp_path / RESULTS).read_bytes()
     first = whole.index(b"\n") + 1
-    for cut in range(first, len(whole)):
+    for cut in {*range(first, len(whole), 9), len(whole) - 1}:
         (tmp_path / RESULTS).write_bytes(whole[:cut])
         folder = opened(tmp_path)
         assert set(folder.finished) == {0}
@@ -111,6 +112,8 @@ def test_other_runs_are_refused(tmp_path: Path) -> None:
         opened(tmp_path, recipe="other")
     with pytest.raises(DllmkitError, match="holds a run of other prompts"):
         opened(tmp_path, prompts=["a"])
+    with pytest.raises(DllmkitError, match="holds a run of another model, or the same in another dtype"):
+        opened(tmp_path, weights="5678")
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
 
 
@@ -149,7 +152,7 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
 @pytest.mark.parametrize("where", ["file", "file/below"])
 def test_unwritable(tmp_path: Path, where: str) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(DllmkitError, match="cannot be written: (File exists|Not a directory)"):
+    with pytest.raises(DllmkitError, match=r"cannot be written: (File exists|Not a directory)"):
         opened(tmp_path / where)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -103,7 +104,9 @@ def test_a_trace_that_contradicts_itself_is_refused(trace: Trace) -> None:
     steps = trace.of(0)
     position = int(steps[1].chosen[0])
     wrong = dataclasses.replace(steps[1], tokens=steps[1].tokens + 1)
-    with pytest.raises(DllmkitError, match=rf"row 0, step 1: commits do not lead to the canvas at positions \[{position}"):
+    with pytest.raises(
+        DllmkitError, match=rf"row 0, step 1: commits do not lead to the canvas at positions \[{position}"
+    ):
         list(Trace([steps[0], wrong]).replay(0))
     with pytest.raises(DllmkitError, match=r"the trace has no row 7; it has \[0, 1\]"):
         list(trace.replay(7))
@@ -123,4 +126,4 @@ def test_positions_as_runs(positions: set[int]) -> None:
     given = np.array(sorted(positions), dtype=np.int64)
     runs = to_runs(given)
     assert from_runs(runs).tolist() == given.tolist()
-    assert all(a[1] < b[0] for a, b in zip(runs, runs[1:], strict=False))  # maximal: no two runs touch
+    assert all(a[1] < b[0] for a, b in pairwise(runs))  # maximal: no two runs touch

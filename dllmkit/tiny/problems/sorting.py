@@ -1,4 +1,4 @@
-"""`sort`: four to eight different numbers below 100, or four to seven animals, in either direction."""
+"""`sort`: four to seven different numbers below 100, or four to six animals, in either direction."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def make(rng: Random) -> Problem:
     """One sorting problem; the answer repeats the items, then gives them sorted."""
     down = rng.random() < 0.4
     if rng.random() < 0.7:
-        values = rng.sample(range(100), rng.randint(4, 8))
+        values = rng.sample(range(100), rng.randint(4, 7))
         items = [str(value) for value in values]
         ordered = [str(value) for value in sorted(values, reverse=down)]
         prompt = rng.choice(
@@ -23,7 +23,7 @@ def make(rng: Random) -> Problem:
             )
         )
     else:
-        items = rng.sample(SORT_WORDS, rng.randint(4, 7))
+        items = rng.sample(SORT_WORDS, rng.randint(4, 6))
         ordered = sorted(items, reverse=down)
         prompt = rng.choice(
             (
