@@ -181,6 +181,7 @@ class Decoder:
             tokens=tokens,
             prompt_length=row.prompt_length,
             nfe=row.nfe,
+            n_committed=row.n_committed,
             query_lengths=row.query_lengths,
             visible_lengths=row.visible_lengths,
             commit_step=row.commit_step.tolist(),

@@ -47,9 +47,9 @@ class KVStore:
 
     def holds(self, row: int, positions: Positions) -> NDArray[np.bool_]:
         """Say for each position whether it has an entry, bool [n]."""
-        return np.not_equal(self.slot_of[row, positions], NO_SLOT)
+        return np.asarray(self.slot_of[row, positions] != NO_SLOT, dtype=np.bool_)
 
-    def place(self, row: int, visible: Positions, query: Positions) -> np.ndarray:
+    def place(self, row: int, visible: Positions, query: Positions) -> Positions:
         """Give every query position a slot and free those of positions out of sight; return the slots of `query` [n].
 
         A refresh packs the row anew: slot k holds the k-th visible position.
@@ -68,7 +68,7 @@ class KVStore:
                 slots[new] = self._free(kept[kept != NO_SLOT], len(new))
             self.n_used[row] = int(slots[visible].max()) + 1
         self._reserve(int(self.n_used[row]))
-        return slots[query]
+        return np.asarray(slots[query], dtype=np.int64)
 
     def _free(self, used: np.ndarray, n: int) -> np.ndarray:
         free = np.ones(len(used) + n, dtype=bool)  # the lowest n free slots lie below this

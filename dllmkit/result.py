@@ -20,6 +20,7 @@ class Result:
     tokens: list[int]
     prompt_length: int
     nfe: int
+    n_committed: int  # tokens that forwards committed, also those that a stop rule then filled over
     query_lengths: list[int]
     visible_lengths: list[int]
     commit_step: list[int]
@@ -42,8 +43,3 @@ class Result:
     def attended(self) -> int:
         """Query-key pairs over all forwards: the sum of |query| × |visible|."""
         return sum(q * v for q, v in zip(self.query_lengths, self.visible_lengths, strict=True))
-
-    @property
-    def n_committed(self) -> int:
-        """Generated positions that a forward committed (not filled in by a stop rule)."""
-        return sum(step >= 0 for step in self.commit_step)

@@ -14,11 +14,12 @@ from transformers import PreTrainedTokenizerFast
 from .masking import WINDOW, Weights, mask_row
 from .problems import training_stream
 from .tokenizer import ANSWER
+from .vocabulary import CITIES, COLORS, JOBS
 
 BUCKETS = (48, 64, 80, 96, 128, 192, 320)
 """Row lengths in tokens, prompt included."""
 
-SHARES = {"math": 0.34, "sort": 0.17, "json": 0.14, "spell": 0.08, "dates": 0.10, "drill": 0.17}
+SHARES = {"math": 0.30, "sort": 0.16, "json": 0.23, "spell": 0.08, "dates": 0.08, "drill": 0.10, "quote": 0.05}
 """Share of the rows by kind."""
 
 
@@ -70,7 +71,7 @@ def _place(prompt: int, total: int, rng: Random) -> tuple[int, str]:
         room = room[:1]
     elif draw < 0.75:
         room = room[:3]
-    elif draw < 0.88:
+    elif draw < 0.85:
         room = [length for length in room if length >= 192]
     return (rng.choice(room) if room else 0), way
 
@@ -86,9 +87,9 @@ def _collate(
     weight = np.zeros(clean.shape, dtype=np.float32)
     for i, (_, _, ids, _) in enumerate(entries):
         clean[i, : min(length, len(ids))] = ids[:length]
-    numbers = np.isin(clean, tokenizer.convert_tokens_to_ids([f"Ġ{n}" for n in range(100)]))
+    facts = np.isin(clean, tokenizer.convert_tokens_to_ids([*(f"Ġ{n}" for n in range(100)), *CITIES, *COLORS, *JOBS]))
     for i, (_, way, ids, prompt) in enumerate(entries):
-        masked[i], weight[i] = mask_row(way, prompt, len(ids) - prompt, numbers[i], noise, Weights())
+        masked[i], weight[i] = mask_row(way, prompt, len(ids) - prompt, facts[i], noise, Weights())
     # The heaviest third at most, so that the shapes stay fixed; what falls away is EOS padding and far suffix.
     count = clean.size // 3
     rows = np.argsort(-weight, axis=None, kind="stable")[:count]

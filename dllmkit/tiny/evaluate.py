@@ -32,7 +32,7 @@ def wilson(right: int, total: int, z: float = 1.959964) -> tuple[float, float]:
 def score(problems: Sequence[Problem], texts: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Right answers, problems, accuracy and 95 % interval of each kind and of `all`."""
     verdicts = [(problem.kind, check(problem, text)) for problem, text in zip(problems, texts, strict=True)]
-    kinds = sorted({kind for kind, _ in verdicts}, key=[*KINDS, "drill"].index)
+    kinds = sorted({kind for kind, _ in verdicts}, key=[*KINDS, "drill", "quote"].index)
     table = {}
     for name in (*kinds, "all"):
         mine = [right for kind, right in verdicts if name in (kind, "all")]
@@ -56,7 +56,7 @@ def evaluate(
     started = time.perf_counter()
     results = decoder.decode([problem.prompt for problem in problems], chat=True)
     seconds = time.perf_counter() - started
-    texts = [result.text for result in results]
+    texts = [result.text or "" for result in results]
     return {
         "recipe": recipe,
         "overrides": list(overrides),
@@ -90,7 +90,9 @@ def main() -> None:
     options.add_argument("overrides", nargs="*", help="overrides key=value for the recipe")
     options.add_argument("--problems", type=int, default=500)
     options.add_argument("--seed", type=int, default=7, help="every seed gives fresh problems")
-    options.add_argument("--kind", action="append", choices=[*KINDS, "drill"], help="only these kinds; may be repeated")
+    options.add_argument(
+        "--kind", action="append", choices=[*KINDS, "drill", "quote"], help="only these kinds; may be repeated"
+    )
     options.add_argument("--json", action="store_true", help="print one JSON object, wrong answers included")
     arguments = options.parse_args()
     if not Path(arguments.recipe).is_file():

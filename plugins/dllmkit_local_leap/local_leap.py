@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LocalLeap:
-    """Commit what reaches tau, and within `radius` of such a position what reaches tau_relaxed.
+    """Commit what reaches tau, but within `radius` of such a position what reaches tau_relaxed.
 
-    Anchors are this step's eligible masks at or above tau. The authors' repository was not obtainable; this follows the
+    Anchors are this step's eligible masks at or above tau; they lie in their own neighbourhood, so a tau_relaxed above tau
+    holds for them too. The authors' repository was not obtainable; this follows the
     re-implementation in lizhuo-luo/DAWN llada/generate.py.
     """
 
@@ -44,11 +45,14 @@ class LocalLeap:
 
     def select(self, proposal: Proposal) -> torch.Tensor:
         """Choose by threshold; the engine adds the most confident mask of a row that has none."""
+        import torch
+
         tau, relaxed = proposal.inputs[:, :1], proposal.inputs[:, 1:]
         anchor = (proposal.confidence >= tau) & proposal.eligible  # [rows, width]
         distance = (proposal.positions[:, :, None] - proposal.positions[:, None, :]).abs()  # [rows, width, width]
         near = ((distance <= self.radius) & anchor[:, None, :]).any(dim=2)
-        return (anchor | (near & (proposal.confidence >= relaxed))) & proposal.eligible
+        enough = torch.where(near, proposal.confidence >= relaxed, proposal.confidence >= tau)
+        return enough & proposal.eligible
 
 
 class _Constant:

@@ -313,8 +313,9 @@ def through(prepare: Callable[[], None], arguments: tuple[str, ...], errors: Pat
             sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
             main(arguments)
         except SystemExit as exit_:
-            status = int(exit_.code or 0)
+            sys.stdout.flush()  # as Python does when it ends
             sys.stderr.flush()
+            status = int(exit_.code or 0)
         finally:
             os._exit(status)
     return child

@@ -22,7 +22,14 @@ IN_CODE = re.compile(r"`[^`]+`|^\$ .+$|^\s*extends:.+$", re.MULTILINE)
 def named() -> list[tuple[str, str]]:
     """Page and recipe for each recipe that is named in code."""
     found = []
-    for page in sorted([*ROOT.glob("*.md"), *ROOT.glob("plugins/*/README.md"), *(ROOT / "docs").rglob("*.md")]):
+    for page in sorted(
+        [
+            *ROOT.glob("*.md"),
+            *ROOT.glob("plugins/*/README.md"),
+            *ROOT.glob("recipes/*.md"),
+            *(ROOT / "docs").rglob("*.md"),
+        ]
+    ):
         for code in IN_CODE.findall(page.read_text(encoding="utf-8")):
             for match in NAMED.finditer(code):
                 found.append(

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
 
+import numpy as np
+import torch
 from hypothesis import strategies as st
 
 from dllmkit.combinations import Combination, combinations
 from dllmkit.plugins import load_plugins
 from dllmkit.policy import Policy
+from dllmkit.proposal import Proposal
 from dllmkit.recipe import load_recipe
+from dllmkit.signals import Signals
+from dllmkit.slots import Selection
 from dllmkit.state import Row
 from dllmkit.step import StepRecord
 from dllmkit_baseline.dream_schedule import DreamSchedule
@@ -135,3 +141,70 @@ def check_complete(rows: Sequence[Row], mask_id: int) -> None:
     for row in rows:
         assert row.finished
         assert mask_id not in row.canvas[row.prompt_length :]
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A selector that keeps what it was shown; `more` are signals it asks for on top. For batches of one row."""
+
+    selector: Any
+    more: dict[str, Any] = field(default_factory=dict)
+    seen: list[Proposal] = field(default_factory=list)
+
+    @property
+    def signals(self) -> Signals:
+        return replace(self.selector.signals, **self.more)
+
+    def begin(self, row: Row) -> Selection:
+        return self.selector.begin(row)
+
+    def select(self, proposal: Proposal) -> torch.Tensor:
+        self.seen.append(proposal)
+        return self.selector.select(proposal)
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """A cache that is refreshed at every step; `said` says so to other components."""
+
+    cache: Any = None
+    said: bool = True
+    reads_cache: ClassVar[bool] = True
+
+    def begin(self, row: Row) -> _Refreshed:
+        return _Refreshed(self.cache.begin(row) if self.cache is not None else None, self.said)
+
+
+class _Refreshed:
+    def __init__(self, cache: Any, said: bool) -> None:
+        self.cache, self.said = cache, said
+
+    def refresh_due(self, row: Row) -> bool:
+        if self.cache is not None:
+            self.cache.refresh_due(row)
+        return self.said or row.step == 0
+
+    def query(self, row: Row) -> np.ndarray:
+        return self.cache.query(row) if self.cache is not None else row.visible
+
+
+@dataclass(frozen=True)
+class WithSources:
+    """A cache that also recomputes the positions before the masks of the block, as the engine does for shifted models."""
+
+    cache: Any
+
+    @property
+    def reads_cache(self) -> bool:
+        return self.cache.reads_cache
+
+    def begin(self, row: Row) -> _WithSources:
+        return _WithSources(self.cache.begin(row))
+
+
+class _WithSources:
+    def __init__(self, cache: Any) -> None:
+        self.cache, self.refresh_due = cache, cache.refresh_due
+
+    def query(self, row: Row) -> np.ndarray:
+        return np.union1d(self.cache.query(row), row.masks(row.block.start, row.block.stop) - 1)

@@ -22,8 +22,8 @@ from dllmkit.tiny.tokenizer import build_tokenizer
 def test_masks_obey(way: str, prompt: int, answer: int, room: int, seed: int) -> None:
     length = prompt + room if way == "cut" else prompt + answer + room
     rng = np.random.default_rng(seed)
-    numbers = (np.arange(length) < prompt + answer) & (rng.random(length) < 0.3)
-    mask, weight = mask_row(way, prompt, answer, numbers, rng, Weights())
+    facts = (np.arange(length) < prompt + answer) & (rng.random(length) < 0.3)
+    mask, weight = mask_row(way, prompt, answer, facts, rng, Weights())
     assert mask.shape == weight.shape == (length,)
     assert mask.any()
     assert not mask[:prompt].any()

@@ -33,7 +33,7 @@ def step(canvas: list[int], chosen: dict[int, float], number: int = 0, row: int 
 
 def result(index: int, tokens: list[int]) -> Result:
     n = len(tokens)
-    return Result(index, None, [50, 51, *tokens], 2, 1, [1], [1], [0] * n, [0.5] * n, "eos", 0.1, n)
+    return Result(index, None, [50, 51, *tokens], 2, 1, n, [1], [1], [0] * n, [0.5] * n, "eos", 0.1, n)
 
 
 def view(

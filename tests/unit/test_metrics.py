@@ -19,7 +19,7 @@ def result(index: int, nfe: int, filled: int) -> Result:
     """Three tokens of answer, an end, and `filled` positions that a stop rule filled."""
     steps = [0, 0, 1, nfe - 1] + [-1] * filled
     return Result(
-        index=index, text=None, tokens=[9, 1, 2, 3] + [0] * (1 + filled), prompt_length=1, nfe=nfe,
+        index=index, text=None, tokens=[9, 1, 2, 3] + [0] * (1 + filled), prompt_length=1, nfe=nfe, n_committed=4,
         query_lengths=[5] + [2] * (nfe - 1), visible_lengths=[5] * nfe, commit_step=steps,
         confidence=[0.5] * 4 + [None] * filled, stop_reason="eos", seconds=1.0, answer_length=3,
     )  # fmt: skip

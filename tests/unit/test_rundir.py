@@ -15,7 +15,7 @@ PROMPTS = ["a", "b", [1, 2]]
 
 
 def result(index: int) -> Result:
-    return Result(index, f"text {index}", [1, 2, 3], 1, 2, [3, 3], [3, 3], [0, 1], [0.5, None], "complete", 0.25, 2)
+    return Result(index, f"text {index}", [1, 2, 3], 1, 2, 2, [3, 3], [3, 3], [0, 1], [0.5, None], "complete", 0.25, 2)
 
 
 def opened(path: Path, recipe: str = "hash", prompts: list[object] | None = None, weights: str = "1234") -> RunFolder:

@@ -11,13 +11,13 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from random import Random
 
-from . import dates, drill, extraction, sorting, spelling, words
+from . import dates, drill, extraction, quoting, sorting, spelling, words
 from .problem import Problem
 
 __all__ = ["EVAL_SEEDS", "KINDS", "Problem", "check", "evaluation_set", "held_out", "make_problem", "training_stream"]
 
 KINDS = ("math", "sort", "json", "spell", "dates")
-"""Kinds that are evaluated; `drill` exists for training alone."""
+"""Kinds that are evaluated; `drill` and `quote` exist for training alone."""
 
 EVAL_SEEDS = 1 << 48
 """First seed of the evaluation; training seeds are smaller."""
@@ -29,6 +29,7 @@ _MAKE: dict[str, Callable[[Random], Problem]] = {
     "spell": spelling.make,
     "dates": dates.make,
     "drill": drill.make,
+    "quote": quoting.make,
 }
 _CHECK: dict[str, Callable[[Problem, str], bool]] = {
     "math": words.check,
@@ -37,6 +38,7 @@ _CHECK: dict[str, Callable[[Problem, str], bool]] = {
     "spell": spelling.check,
     "dates": dates.check,
     "drill": drill.check,
+    "quote": quoting.check,
 }
 
 

@@ -25,9 +25,9 @@ def make(rng: Random) -> Problem:
         ("List the {} days after {}.", "Write the {} dates that follow {}.", "Which {} days come after {}?")
     )
     days = [(day + datetime.timedelta(days=i)).isoformat() for i in range(count + 1)]
-    lines = [f"{i}. {day}" for i, day in enumerate(days[1:], 1)]
+    lines = [f"{day}, {count - i} more" for i, day in enumerate(days[1:], 1)]
     final = " ".join(lines)
-    return Problem("dates", ask.format(count, written), "\n".join([f"From {days[0]}:", *lines]), final)
+    return Problem("dates", ask.format(count, written), "\n".join([f"From {days[0]}, {count} days:", *lines]), final)
 
 
 def check(problem: Problem, text: str) -> bool:
