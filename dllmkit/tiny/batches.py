@@ -19,7 +19,7 @@ from .vocabulary import CITIES, COLORS, JOBS
 BUCKETS = (48, 64, 80, 96, 128, 192, 320)
 """Row lengths in tokens, prompt included."""
 
-SHARES = {"math": 0.30, "sort": 0.16, "json": 0.23, "spell": 0.08, "dates": 0.08, "drill": 0.10, "quote": 0.05}
+SHARES = {"math": 0.34, "sort": 0.22, "json": 0.18, "spell": 0.08, "dates": 0.10, "drill": 0.06, "quote": 0.02}
 """Share of the rows by kind."""
 
 

@@ -92,6 +92,7 @@ def export(
     # The class name and template that every transformers since 4.34 understands, not only version 5.
     path = folder / "tokenizer_config.json"
     settings = json.loads(path.read_text(encoding="utf-8"))
-    settings.pop("backend", None)
+    for local in ("backend", "is_local", "local_files_only"):
+        settings.pop(local, None)
     settings["tokenizer_class"] = "PreTrainedTokenizerFast"
     path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")

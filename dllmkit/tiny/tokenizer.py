@@ -14,7 +14,7 @@ from tokenizers import decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from .problems import KINDS, make_problem
-from .vocabulary import SPELL_WORDS
+from .vocabulary import RARE_NAMES, RARE_THINGS, SPELL_WORDS
 
 MASK = "[MASK]"
 EOS = "<|endoftext|>"
@@ -62,12 +62,12 @@ def build_tokenizer(vocab_size: int = 704) -> PreTrainedTokenizerFast:
 
 
 def _count_pieces(splitter: pre_tokenizers.PreTokenizer) -> Counter[str]:
-    """How often each piece occurs in 1,500 problems per kind, without single letters and the words that are spelled."""
+    """How often each piece occurs in 1,500 problems per kind, without single letters, rare words and words to be spelled."""
     counts: Counter[str] = Counter()
     for kind in (*KINDS, "drill"):
         for seed in range(1500):
             problem = make_problem(kind, seed)
             for text in (problem.prompt, problem.answer):
                 counts.update(piece for piece, _ in splitter.pre_tokenize_str(text))
-    hidden = {*SPELL_WORDS, *(word[::-1] for word in SPELL_WORDS), *"bcdefghijklmnopqrstuvwxyz"}
+    hidden = {*RARE_NAMES, *RARE_THINGS, *SPELL_WORDS, *(word[::-1] for word in SPELL_WORDS), *"bcdefghijklmnopqrstuvwxyz"}
     return Counter({p: n for p, n in sorted(counts.items()) if len(p) > 1 and n >= 8 and p.lstrip("Ġ") not in hidden})

@@ -11,6 +11,16 @@ THINGS = tuple(
     "apples books cards coins cookies eggs flowers lemons marbles oranges pears pencils pens plums shells stamps "
     "stickers stones tickets toys".split()
 )
+RARE_NAMES = tuple(
+    "Ana Bob Cleo Dan Eva Fred Gina Hugo Ivan Jane Kim Lara Lily Lucy Max Mia Nina Omar Oscar Pia Sara Sue Tim Tom Zoe".split()
+)
+"""Names and things without tokens of their own, so that problems with words nobody listed are read as well."""
+RARE_SHE = frozenset("Ana Cleo Eva Gina Jane Kim Lara Lily Lucy Mia Nina Pia Sara Sue Zoe".split())
+RARE_THINGS = tuple(
+    "balloons beans boats bolts bricks buttons cakes candles candies chairs cherries cups dolls feathers figs hats jars "
+    "keys kites lamps maps melons nails nuts onions peaches peanuts plates posters ribbons rings roses seeds sweets".split()
+)
+
 CONTAINERS = tuple("bags boxes baskets packs".split())
 
 SORT_WORDS = tuple(

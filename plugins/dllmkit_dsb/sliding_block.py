@@ -18,12 +18,14 @@ class SlidingBlock:
     """Commit within [s, e): s is the first mask, e = P + B + U for block length B and U commits so far.
 
     Uncapped ("greedy") there are always B masks in the block, until it meets the end. `max_block_length` caps its span at
-    s + max; equal to B ("const") the span is constant. Source: DSB (arXiv 2602.05992), lizhuo-luo/DSB llada/generate.py
-    `generate_dsb`.
+    s + max; equal to B ("const") the span is constant. Models like to fill the far end of the block with end-of-sequence
+    tokens, and each of these pushes the block further; `eos_freeze`, which is not part of DSB, ends it there. Source: DSB
+    (arXiv 2602.05992), lizhuo-luo/DSB llada/generate.py `generate_dsb`.
     """
 
     block_length: int = param(32, "masks in the block", ge=1)
     max_block_length: int | None = param(None, "longest span of the block; null: no limit", ge=1)
+    eos_freeze: bool = param(False, "do not slide beyond an end-of-sequence token while masks before it are left")
 
     def __post_init__(self) -> None:
         check_parameters(self)
@@ -44,4 +46,9 @@ class SlidingBlock:
         stop = min(row.prompt_length + self.block_length + row.n_committed, row.length)
         if self.max_block_length is not None:
             stop = min(stop, row.first_mask + self.max_block_length)
+        if self.eos_freeze:
+            stop = next(
+                (p for p in range(row.first_mask, stop) if row.committed[p] and row.canvas[p] in row.request.eos_ids),
+                stop,
+            )
         return Block(row.first_mask, stop, stage=Span(row.prompt_length, row.length))

@@ -7,14 +7,26 @@ from functools import cache
 from decoding import outcomes, prompts
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from methods import Refreshed, block_caches, cached_policies, decays, fixed, selectors, sliding, windows
+from methods import (
+    Refreshed,
+    block_caches,
+    cached_policies,
+    check_steps,
+    decays,
+    fixed,
+    selectors,
+    sliding,
+    windows,
+)
 
 from dllmkit.testing.toy import toy_decode, toy_model, toy_policy
 from dllmkit_baseline.dream_schedule import DreamSchedule
 from dllmkit_baseline.fixed_blocks import FixedBlocks
 from dllmkit_baseline.full import Full
 from dllmkit_baseline.no_cache import NoCache
+from dllmkit_dawn.dawn import Dawn
 from dllmkit_dsb.dsb_cache import DsbCache
+from dllmkit_fast_dllm.dual_cache import DualCache
 from dllmkit_streaming.suffix_window import SuffixWindow
 
 model_of = cache(lambda shift: toy_model(29, shift=shift, width=16, heads=4, kv_heads=2))
@@ -102,3 +114,29 @@ def test_blocks_of_one_are_always_refreshed(
 ):  # P1, with no test cache
     plain = {"block_scheduler": FixedBlocks(1), "unmask_selector": selector, "context_window": window or Full()}
     same(model_of(shift), asked, gen_length, {**plain, "cache_policy": cached}, plain)
+
+
+@few
+@given(
+    prompts(most=2), fixed, block_caches, every_selector, st.none() | windows, gen_lengths, shifts, st.booleans()
+)  # fmt: skip
+def test_block_caches_recompute_what_they_say(  # §2.2, §2.3
+    asked, scheduler, cached, selector, window, gen_length, shift, released
+):
+    policy = toy_policy(
+        block_scheduler=scheduler, cache_policy=cached, unmask_selector=selector, context_window=window or Full()
+    )
+    _, steps = toy_decode(model_of(shift), asked, policy, gen_length=gen_length, as_released=released)
+    check_steps(steps, asked, gen_length, shift, released)
+    for index in range(len(asked)):
+        block, held = None, set()
+        for step in (s for s in steps if s.row == index):
+            assert step.refresh == (step.block != block)
+            block, visible = step.block, set(step.visible.tolist())
+            stop = step.block[1] if isinstance(cached, DualCache) else len(step.canvas)
+            expected = {p for p in visible if step.refresh or step.block[0] <= p < stop}
+            expected |= {p - shift for p in step.eligible.tolist()}
+            expected |= visible - held  # nothing is stored of what was not visible
+            expected |= {0} if released and isinstance(selector, Dawn) else set()
+            assert set(step.query.tolist()) == expected
+            held = visible

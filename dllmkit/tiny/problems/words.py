@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from random import Random
 
-from ..vocabulary import CONTAINERS, NAMES, SHE, THINGS
+from ..vocabulary import CONTAINERS, NAMES, RARE_NAMES, RARE_SHE, RARE_THINGS, SHE, THINGS
 from .problem import Problem
 
 _GAIN = (
@@ -30,6 +30,8 @@ _LOSS = (
     "{he} uses {k} {things}.",
     "Then {he} drops {k} of them.",
 )
+_GAIN_PART = ("buys {k} more", "finds {k} more", "gets {k} more", "wins {k}", "picks {k}")
+_LOSS_PART = ("gives {k} to {friend}", "gives away {k}", "loses {k}", "sells {k}", "uses {k}")
 _NOW = (
     "How many {things} does {who} have now?",
     "How many {things} does {who} have in the end?",
@@ -41,19 +43,20 @@ _NOW = (
 def make(rng: Random) -> Problem:
     """One word problem; two thirds are chains of gains and losses, the rest prices, sharing and comparisons."""
     form = rng.choice((_chain, _chain, _chain, _chain, _packs, _packs, _asked_first, _price, _compare, _share))
-    who, friend = rng.sample(NAMES, 2)
+    who, friend = rng.sample(NAMES if rng.random() < 0.75 else RARE_NAMES, 2)
+    she = who in SHE or who in RARE_SHE
     slots = {
         "who": who,
         "friend": friend,
-        "he": "she" if who in SHE else "he",
-        "him": "her" if who in SHE else "him",
-        "things": rng.choice(THINGS),
+        "he": "she" if she else "he",
+        "him": "her" if she else "him",
+        "things": rng.choice(THINGS if rng.random() < 0.75 else RARE_THINGS),
         "containers": rng.choice(CONTAINERS),
     }
     sentences, steps, opening = form(rng, slots)
     prompt = " ".join(s[0].upper() + s[1:] for s in (text.format(**slots) for text in sentences))
     final = steps[-1].rpartition(" ")[2]
-    lines = [opening.format(**slots)] if opening else []
+    lines = [opening]
     lines += [f"{'First' if i == 0 else 'Then'} {step}." for i, step in enumerate(steps)]
     lines += [f"The answer is {final}.", f"#### {final}"]
     return Problem("math", prompt, "\n".join(lines), final)
@@ -69,11 +72,18 @@ _Form = tuple[list[str], list[str], str]
 
 
 def _changes(rng: Random, value: int, count: int) -> tuple[list[str], list[str]]:
-    sentences, steps = [], []
-    for _ in range(count):
+    """Sentences and steps of `count` gains and losses; sometimes the first two share a sentence."""
+    joined = count > 1 and rng.random() < 0.35
+    sentences, steps, parts = [], [], []
+    for i in range(count):
         gain = rng.random() < 0.5 if 2 <= value <= 60 else value < 2
         k = rng.randint(1, 12 if gain else min(12, value))
-        sentences.append(rng.choice(_GAIN if gain else _LOSS).replace("{k}", str(k)))
+        if joined and i < 2:
+            parts.append(rng.choice(_GAIN_PART if gain else _LOSS_PART).replace("{k}", str(k)))
+            if i == 1:
+                sentences.append("{he} " + rng.choice((" and ", " and then ")).join(parts) + ".")
+        else:
+            sentences.append(rng.choice(_GAIN if gain else _LOSS).replace("{k}", str(k)))
         after = value + k if gain else value - k
         steps.append(f"{value} {'+' if gain else '-'} {k} = {after}")
         value = after
@@ -86,7 +96,7 @@ def _chain(rng: Random, slots: dict[str, str]) -> _Form:
         ("{who} has %d {things}.", "{who} starts with %d {things}.", "There are %d {things} in the box of {who}.")
     )
     sentences, steps = _changes(rng, start, rng.choice((2, 2, 3)))
-    return [opening % start, *sentences, rng.choice(_NOW)], steps, f"{{who}} starts with {start} {{things}}."
+    return [opening % start, *sentences, rng.choice(_NOW)], steps, f"Start with {start}."
 
 
 def _packs(rng: Random, slots: dict[str, str]) -> _Form:
@@ -96,7 +106,7 @@ def _packs(rng: Random, slots: dict[str, str]) -> _Form:
     )
     sentences, steps = _changes(rng, p * q, rng.choice((1, 1, 2)))
     steps = [f"{p} * {q} = {p * q}", *steps]
-    return [opening % (p, q), *sentences, rng.choice(_NOW)], steps, f"There are {p} {{containers}} of {q} {{things}}."
+    return [opening % (p, q), *sentences, rng.choice(_NOW)], steps, f"Start with {p} times {q}."
 
 
 def _asked_first(rng: Random, slots: dict[str, str]) -> _Form:
@@ -109,7 +119,7 @@ def _asked_first(rng: Random, slots: dict[str, str]) -> _Form:
         )
     )
     steps = [f"{start} + {a} = {start + a}", f"{start + a} - {b} = {start + a - b}"]
-    return [text % (start, a, b)], steps, f"{{who}} starts with {start} {{things}}."
+    return [text % (start, a, b)], steps, f"Start with {start}."
 
 
 def _price(rng: Random, slots: dict[str, str]) -> _Form:
@@ -123,7 +133,7 @@ def _price(rng: Random, slots: dict[str, str]) -> _Form:
         )
     )
     steps = [f"{p} * {q} = {total}", f"{total} + {k} = {total + k}"]
-    return [text % (p, q, k)], steps, f"{{who}} buys {p} {{things}} for {q} dollars each."
+    return [text % (p, q, k)], steps, f"Start with {p} times {q}."
 
 
 def _compare(rng: Random, slots: dict[str, str]) -> _Form:
@@ -137,7 +147,7 @@ def _compare(rng: Random, slots: dict[str, str]) -> _Form:
         )
     )
     steps = [f"{n} {'+' if more else '-'} {k} = {other}", f"{n} + {other} = {n + other}"]
-    return [text % (n, k, "more" if more else "fewer")], steps, f"{{who}} has {n} {{things}}."
+    return [text % (n, k, "more" if more else "fewer")], steps, f"Start with {n}."
 
 
 def _share(rng: Random, slots: dict[str, str]) -> _Form:
@@ -152,4 +162,4 @@ def _share(rng: Random, slots: dict[str, str]) -> _Form:
     )
     end = "How many {things} does each get?" if "friends" in text else "How many {things} are in each?"
     steps = [f"{total - a} + {a} = {total}", f"{total} / {p} = {q}"]
-    return [text % (total - a, a, p), end], steps, f"{{who}} starts with {total - a} {{things}}."
+    return [text % (total - a, a, p), end], steps, f"Start with {total - a}."
