@@ -11,12 +11,13 @@ import json
 import math
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
+
+from dllmkit.errors import DllmkitError
 
 from .problems import KINDS, Problem, check, evaluation_set
 
-RECIPE = "recipes/baseline/tiny.yaml"
+RECIPE = "baseline/tiny"
 
 
 def wilson(right: int, total: int, z: float = 1.959964) -> tuple[float, float]:
@@ -32,7 +33,7 @@ def wilson(right: int, total: int, z: float = 1.959964) -> tuple[float, float]:
 def score(problems: Sequence[Problem], texts: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Right answers, problems, accuracy and 95 % interval of each kind and of `all`."""
     verdicts = [(problem.kind, check(problem, text)) for problem, text in zip(problems, texts, strict=True)]
-    kinds = sorted({kind for kind, _ in verdicts}, key=[*KINDS, "drill", "quote"].index)
+    kinds = sorted({kind for kind, _ in verdicts}, key=[*KINDS, "drill", "quote", "turn"].index)
     table = {}
     for name in (*kinds, "all"):
         mine = [right for kind, right in verdicts if name in (kind, "all")]
@@ -86,20 +87,20 @@ def _print(report: dict[str, Any]) -> None:
 def main() -> None:
     """Command line of the evaluation."""
     options = argparse.ArgumentParser(prog="python -m dllmkit.tiny.evaluate", description=__doc__)
-    options.add_argument("recipe", nargs="?", default=RECIPE, help="recipe file; default %(default)s")
+    options.add_argument("recipe", nargs="?", default=RECIPE, help="recipe file or name; default %(default)s")
     options.add_argument("overrides", nargs="*", help="overrides key=value for the recipe")
     options.add_argument("--problems", type=int, default=500)
     options.add_argument("--seed", type=int, default=7, help="every seed gives fresh problems")
     options.add_argument(
-        "--kind", action="append", choices=[*KINDS, "drill", "quote"], help="only these kinds; may be repeated"
+        "--kind", action="append", choices=[*KINDS, "drill", "quote", "turn"], help="only these kinds; may be repeated"
     )
     options.add_argument("--json", action="store_true", help="print one JSON object, wrong answers included")
     arguments = options.parse_args()
-    if not Path(arguments.recipe).is_file():
-        options.error(f"no such recipe: {arguments.recipe}")
-    report = evaluate(
-        arguments.recipe, arguments.overrides, arguments.problems, arguments.seed, arguments.kind or KINDS
-    )
+    kinds = arguments.kind or KINDS
+    try:
+        report = evaluate(arguments.recipe, arguments.overrides, arguments.problems, arguments.seed, kinds)
+    except DllmkitError as error:
+        options.error(str(error))
     if arguments.json:
         print(json.dumps(report))
     else:

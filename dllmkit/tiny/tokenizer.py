@@ -69,5 +69,11 @@ def _count_pieces(splitter: pre_tokenizers.PreTokenizer) -> Counter[str]:
             problem = make_problem(kind, seed)
             for text in (problem.prompt, problem.answer):
                 counts.update(piece for piece, _ in splitter.pre_tokenize_str(text))
-    hidden = {*RARE_NAMES, *RARE_THINGS, *SPELL_WORDS, *(word[::-1] for word in SPELL_WORDS), *"bcdefghijklmnopqrstuvwxyz"}
+    hidden = {
+        *RARE_NAMES,
+        *RARE_THINGS,
+        *SPELL_WORDS,
+        *(word[::-1] for word in SPELL_WORDS),
+        *"bcdefghijklmnopqrstuvwxyz",
+    }
     return Counter({p: n for p, n in sorted(counts.items()) if len(p) > 1 and n >= 8 and p.lstrip("Ġ") not in hidden})

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from transformers import PreTrainedTokenizerFast
 
-from .batches import Batch, make_batches
+from .batches import SHARES, Batch, make_batches
 from .export import export
 from .network import Network, Shape
 from .optimizer import Muon
@@ -101,8 +101,9 @@ class Trainer:
         for parameter in self.parameters.values():
             parameter.grad = None
         with torch.no_grad():
-            lag = min(0.999, 1 - 1 / (1 + 0.1 * self.step))
-            torch._foreach_lerp_(list(self.average.values()), list(self.parameters.values()), 1 - lag)
+            # The window of the average shrinks with the rate: at the end the last weights are the best ones.
+            window = min(1000.0, 0.1 * self.step) * factor
+            torch._foreach_lerp_(list(self.average.values()), list(self.parameters.values()), 1 / (1 + window))
         self.step += 1
         return each
 
@@ -157,7 +158,8 @@ def run(arguments: argparse.Namespace) -> Trainer:
     if arguments.resume:
         trainer.restore()
     # Each restart draws a new stream instead of replaying the old one up to here.
-    batches = make_batches(tokenizer, arguments.seed + 1000 * trainer.restarts, arguments.batch_tokens)
+    shares = {kind: float(share) for kind, share in (pair.split("=") for pair in arguments.shares)} or SHARES
+    batches = make_batches(tokenizer, arguments.seed + 1000 * trainer.restarts, arguments.batch_tokens, shares)
     torch._dynamo.config.recompile_limit = 64  # one graph per bucket
     loss: Loss = torch.compile(trainer.loss, dynamic=False) if arguments.compile else trainer.loss
     losses: dict[str, list[float]] = {}
@@ -206,7 +208,7 @@ def parser() -> argparse.ArgumentParser:
     """Command-line options; the defaults are those of the bundled checkpoint."""
     options = argparse.ArgumentParser(prog="python -m dllmkit.tiny.train", description="Train the bundled model.")
     options.add_argument("--out", required=True, help="folder for state.pt and checkpoint/")
-    options.add_argument("--minutes", type=float, default=95, help="length of the run in training minutes")
+    options.add_argument("--minutes", type=float, default=75, help="length of the run in training minutes")
     options.add_argument("--steps", type=int, default=0, help="length of the run in steps, instead of minutes")
     options.add_argument("--resume", action="store_true", help="continue from DIR/state.pt")
     options.add_argument("--seed", type=int, default=1)
@@ -217,7 +219,8 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--batch-tokens", type=int, default=4096)
     options.add_argument("--lr", type=float, default=0.01, help="Muon, hidden matrices")
     options.add_argument("--lr-outer", type=float, default=3e-3, help="AdamW, embedding, head and norms")
-    options.add_argument("--decay", type=float, default=0.4, help="part of the run over which the rate falls to zero")
+    options.add_argument("--decay", type=float, default=0.65, help="part of the run over which the rate falls to zero")
+    options.add_argument("--shares", nargs="*", default=[], metavar="KIND=SHARE", help="other shares of the kinds")
     options.add_argument("--log-steps", type=int, default=100)
     options.add_argument("--save-minutes", type=float, default=4)
     options.add_argument("--eval-minutes", type=float, default=10)

@@ -52,11 +52,14 @@ class _Window:
         return due
 
     def query(self, row: Row) -> Positions:
+        import numpy as np
+
         if row.refresh:
             return row.visible
         start = row.block.start - max(self._advance, self._policy.prefix_window)
         stop = row.block.stop + self._policy.suffix_window
-        return row.visible[(row.visible >= start) & (row.visible < stop)]
+        inside = (row.visible >= start) & (row.visible < stop)
+        return row.visible[inside | np.isin(row.visible, row.last_commit)]  # a block that shrank has left some behind
 
     def narrow(self, row: Row, eligible: Positions) -> Positions:
         forced = row.refresh and row.request.as_released and row.request.shift > 0

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
+from typing import ClassVar
 
+import numpy as np
 import pytest
 import torch
-from decoding import prompts
+from decoding import outcome, outcomes, prompts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from methods import Recording, cached_policies
 from plain import replay
 
-from dllmkit.signals import Attention
+from dllmkit.memory import Memory
+from dllmkit.proposal import Proposal, ranks
+from dllmkit.signals import Attention, Signals
+from dllmkit.state import Row
 from dllmkit.testing.toy import toy_decode, toy_model, toy_policy
+from dllmkit_baseline.eos import Eos
 from dllmkit_dawn.dawn import Dawn
 from dllmkit_klass.klass import Klass
 
@@ -79,3 +86,66 @@ def test_klass_is_shown_divergences_between_consecutive_steps(asked, components,
         before = now
         for p, shown_here in zip(shown.positions[0].tolist(), shown.change[0].tolist(), strict=True):
             assert shown_here == pytest.approx(([float("inf")] * n + history[p])[-n:], abs=1e-9)
+
+
+@dataclass(frozen=True)
+class Sensitive:
+    """Commits one to three masks, by a number that everything in the memory enters."""
+
+    signals: ClassVar[Signals] = Signals(observed=True, change=2, attention=Attention((-1,), mean=True))
+
+    def begin(self, row: Row) -> Sensitive:
+        return self
+
+    patience: ClassVar[int] = 0
+
+    def inputs(self, row: Row) -> tuple[()]:
+        return ()
+
+    def select(self, proposal: Proposal) -> torch.Tensor:
+        place = proposal.keys.positions + 2
+        parts = (proposal.observed.nan_to_num(0.0) * place, proposal.attention_mean * place, proposal.change.sum(dim=2))
+        parts = [part.masked_fill(part.isinf() | part.isnan(), 0.5).masked_fill_(pad, 0.0) for part, pad in zip(
+            parts, (place < 2, place < 2, ~proposal.eligible), strict=True)]  # fmt: skip
+        count = 1 + (1000 * sum(part.sum(dim=1) for part in parts)).long() % 3
+        return (ranks(proposal.confidence) < count[:, None]) & proposal.eligible
+
+
+@settings(max_examples=30)
+@given(
+    st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=6), min_size=3, max_size=5),
+    cached_policies(st.just(Sensitive())),
+    st.integers(6, 12),
+    st.sampled_from([0, 1]),
+)
+def test_rows_keep_their_memory_when_places_change(asked, components, gen_length, shift):
+    model, policy = model_of(shift), toy_policy(**components, stop_rules=(Eos(token_ids=tuple(range(0, 22, 3))),))
+    alone = [outcome(toy_decode(model, [p], policy, gen_length=gen_length)[0][0]) for p in asked]
+    rows, _ = toy_decode(model, asked, policy, gen_length=gen_length, batch_size=2)
+    assert outcomes(rows) == alone
+
+
+@settings(max_examples=100)
+@given(st.integers(0, 10_000))
+def test_attention_means_are_over_the_rows_last_computed(seed):
+    """Sets of visible positions that come and go, in two rows with padding: no plugin does this, the memory may not care."""
+    random = np.random.default_rng(seed)
+    memory = Memory(Signals(attention=Attention((0,), mean=True)), 3, 8, True, torch.device("cpu"), torch.float64)
+    last: list[dict[int, dict[int, float]]] = [{}, {}]
+    for _ in range(5):
+        keys, queries, weights = np.full((2, 9), -1), np.full((2, 9), -1), np.zeros((2, 9, 9))
+        for r in range(2):
+            visible = random.permutation(8)[: random.integers(1, 9)]
+            keys[r, random.permutation(9)[: len(visible)]] = visible
+            query = [p for p in sorted(visible) if p not in last[r] or random.random() < 0.5]
+            queries[r, : len(query)] = query
+            for i, q in enumerate(query):
+                weights[r, i] = random.random(9) * (keys[r] >= 0)
+                last[r][q] = {int(k): weights[r, i, c] for c, k in enumerate(keys[r]) if k >= 0}
+            last[r] = {q: row for q, row in last[r].items() if q in visible}  # out of sight, a row is computed anew
+        at = torch.tensor([2, 0])  # places in the memory
+        mean = memory.attention_mean(at, *(torch.from_numpy(x) for x in (queries, keys, weights)))
+        for r in range(2):
+            seen = [k for k in keys[r].tolist() if k >= 0]
+            expected = [sum(last[r][q].get(k, 0.0) for q in seen) / len(seen) for k in seen]
+            assert mean[r, keys[r] >= 0].tolist() == pytest.approx(expected)

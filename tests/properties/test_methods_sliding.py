@@ -11,17 +11,19 @@ import torch
 from decoding import outcomes, prompts
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from methods import cached_policies, check_steps, decays, dsb_caches, fixed, selectors, sliding
+from methods import cached_policies, check_steps, decays, dsb_caches, fixed, selectors, sliding, windows
 
 from dllmkit.state import Block, Row
 from dllmkit.testing.toy import toy_decode, toy_model, toy_policy
 from dllmkit_baseline.dream_schedule import DreamSchedule
 from dllmkit_baseline.fixed_blocks import FixedBlocks
+from dllmkit_baseline.full import Full
 from dllmkit_baseline.no_cache import NoCache
 from dllmkit_baseline.quota import Quota, quota_until
 from dllmkit_dsb.sliding_block import SlidingBlock
 
 model_of = cache(lambda shift: toy_model(37, shift=shift, width=16, heads=4, kv_heads=2))
+few_words = cache(lambda shift: toy_model(37, shift=shift, width=16, heads=4, kv_heads=2, vocabulary=4, sharpness=3.0))
 shifts = st.sampled_from([0, 1])
 few = settings(max_examples=60)
 
@@ -168,3 +170,27 @@ def test_schedules_run_over_the_whole_generation(kind, steps, length):  # §7.11
         assert len(step.chosen) == min(max(1, due), len(step.eligible))
         left -= len(step.chosen)
     assert left == 0
+
+
+@few
+@given(
+    prompts(vocabulary=4, most=2), st.integers(2, 12), st.booleans(), st.none() | dsb_caches,
+    st.none() | windows, st.one_of(selectors, decays), st.integers(4, 20), shifts, st.booleans(),
+)  # fmt: skip
+def test_a_block_that_ends_at_an_end_token(  # §7.8: where the block shrinks, keys of what was committed are not stale
+    asked, length, capped, cached, window, selector, gen_length, shift, released
+):
+    model = few_words(shift)
+    (end,) = model.architecture.special.eos_ids
+    policy = toy_policy(
+        block_scheduler=SlidingBlock(length, length if capped else None, eos_freeze=True), cache_policy=cached or NoCache(),
+        context_window=window or Full(), unmask_selector=selector,
+    )  # fmt: skip
+    _, steps = toy_decode(model, asked, policy, gen_length=gen_length, as_released=released)
+    check_steps(steps, asked, gen_length, shift, released)
+    for index, prompt in enumerate(asked):
+        ends: list[int] = []
+        for step in (s for s in steps if s.row == index):
+            if before := [p for p in ends if p > step.eligible[0]]:
+                assert step.eligible[-1] < min(before)
+            ends = [p for p in range(len(prompt), len(step.canvas)) if step.canvas[p] == end]

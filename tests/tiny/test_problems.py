@@ -10,7 +10,7 @@ import pytest
 from dllmkit.tiny.batches import SHARES
 from dllmkit.tiny.problems import EVAL_SEEDS, KINDS, check, evaluation_set, held_out, make_problem, training_stream
 
-ALL = (*KINDS, "drill", "quote")
+ALL = (*KINDS, "drill", "quote", "turn")
 
 
 @pytest.mark.parametrize("kind", ALL)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+from dllmkit.tiny import checkpoint_path
 from dllmkit.tiny.problems import KINDS, make_problem
 from dllmkit.tiny.tokenizer import ANSWER, EOS, MASK, build_tokenizer
 
@@ -58,3 +59,10 @@ def test_saved_folder_loads_alike(tmp_path: Path) -> None:
     for seed in range(20):
         prompt = make_problem("json", seed).prompt
         assert loaded(prompt)["input_ids"] == TOKENIZER(prompt)["input_ids"]
+
+
+def test_the_bundled_tokenizer_is_the_one_that_is_built() -> None:
+    """A changed word list or template would move token ids away from the shipped weights."""
+    bundled: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(checkpoint_path())
+    assert bundled.get_vocab() == TOKENIZER.get_vocab()
+    assert bundled.chat_template == TOKENIZER.chat_template

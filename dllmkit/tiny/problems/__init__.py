@@ -17,7 +17,7 @@ from .problem import Problem
 __all__ = ["EVAL_SEEDS", "KINDS", "Problem", "check", "evaluation_set", "held_out", "make_problem", "training_stream"]
 
 KINDS = ("math", "sort", "json", "spell", "dates")
-"""Kinds that are evaluated; `drill` and `quote` exist for training alone."""
+"""Kinds that are evaluated; `drill`, `quote` and `turn` exist for training alone."""
 
 EVAL_SEEDS = 1 << 48
 """First seed of the evaluation; training seeds are smaller."""
@@ -30,6 +30,7 @@ _MAKE: dict[str, Callable[[Random], Problem]] = {
     "dates": dates.make,
     "drill": drill.make,
     "quote": quoting.make,
+    "turn": dates.make_turn,
 }
 _CHECK: dict[str, Callable[[Problem, str], bool]] = {
     "math": words.check,
@@ -39,6 +40,7 @@ _CHECK: dict[str, Callable[[Problem, str], bool]] = {
     "dates": dates.check,
     "drill": drill.check,
     "quote": quoting.check,
+    "turn": dates.check,
 }
 
 

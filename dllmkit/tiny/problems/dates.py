@@ -15,9 +15,18 @@ from .problem import Problem
 
 def make(rng: Random) -> Problem:
     """One calendar problem in 2020..2029, two to eight days; about a third of them cross the end of a month."""
+    return _problem(rng, at_the_end=0.3)
+
+
+def make_turn(rng: Random) -> Problem:
+    """One that starts in the last days of a month, where the errors are; a kind for training alone."""
+    return _problem(rng, at_the_end=1.0)
+
+
+def _problem(rng: Random, at_the_end: float) -> Problem:
     day = datetime.date(2020, 1, 1) + datetime.timedelta(days=rng.randrange(3653))
     count = rng.choice((2, 2, 3, 3, 3, 4, 4, 5, 6, 8))
-    if rng.random() < 0.3:
+    if rng.random() < at_the_end:
         day = day.replace(day=28) + datetime.timedelta(days=rng.randint(-1, 3))
     month = MONTHS[day.month - 1]
     written = rng.choice((f"{day.day} {month} {day.year}", f"{month} {day.day}, {day.year}", day.isoformat()))

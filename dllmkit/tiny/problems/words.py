@@ -54,7 +54,7 @@ def make(rng: Random) -> Problem:
         "containers": rng.choice(CONTAINERS),
     }
     sentences, steps, opening = form(rng, slots)
-    prompt = " ".join(s[0].upper() + s[1:] for s in (text.format(**slots) for text in sentences))
+    prompt = re.sub(r"(?<=\. )[a-z]", lambda found: found[0].upper(), " ".join(sentences).format(**slots))
     final = steps[-1].rpartition(" ")[2]
     lines = [opening]
     lines += [f"{'First' if i == 0 else 'Then'} {step}." for i, step in enumerate(steps)]
@@ -96,7 +96,7 @@ def _chain(rng: Random, slots: dict[str, str]) -> _Form:
         ("{who} has %d {things}.", "{who} starts with %d {things}.", "There are %d {things} in the box of {who}.")
     )
     sentences, steps = _changes(rng, start, rng.choice((2, 2, 3)))
-    return [opening % start, *sentences, rng.choice(_NOW)], steps, f"Start with {start}."
+    return [opening % start, *sentences, rng.choice(_NOW)], steps, f"There are {start}."
 
 
 def _packs(rng: Random, slots: dict[str, str]) -> _Form:
@@ -106,7 +106,7 @@ def _packs(rng: Random, slots: dict[str, str]) -> _Form:
     )
     sentences, steps = _changes(rng, p * q, rng.choice((1, 1, 2)))
     steps = [f"{p} * {q} = {p * q}", *steps]
-    return [opening % (p, q), *sentences, rng.choice(_NOW)], steps, f"Start with {p} times {q}."
+    return [opening % (p, q), *sentences, rng.choice(_NOW)], steps, f"There are {p} times {q}."
 
 
 def _asked_first(rng: Random, slots: dict[str, str]) -> _Form:
@@ -119,7 +119,7 @@ def _asked_first(rng: Random, slots: dict[str, str]) -> _Form:
         )
     )
     steps = [f"{start} + {a} = {start + a}", f"{start + a} - {b} = {start + a - b}"]
-    return [text % (start, a, b)], steps, f"Start with {start}."
+    return [text % (start, a, b)], steps, f"There are {start}."
 
 
 def _price(rng: Random, slots: dict[str, str]) -> _Form:
@@ -133,7 +133,7 @@ def _price(rng: Random, slots: dict[str, str]) -> _Form:
         )
     )
     steps = [f"{p} * {q} = {total}", f"{total} + {k} = {total + k}"]
-    return [text % (p, q, k)], steps, f"Start with {p} times {q}."
+    return [text % (p, q, k)], steps, f"There are {p} times {q}."
 
 
 def _compare(rng: Random, slots: dict[str, str]) -> _Form:
@@ -147,7 +147,7 @@ def _compare(rng: Random, slots: dict[str, str]) -> _Form:
         )
     )
     steps = [f"{n} {'+' if more else '-'} {k} = {other}", f"{n} + {other} = {n + other}"]
-    return [text % (n, k, "more" if more else "fewer")], steps, f"Start with {n}."
+    return [text % (n, k, "more" if more else "fewer")], steps, f"There are {n}."
 
 
 def _share(rng: Random, slots: dict[str, str]) -> _Form:
@@ -162,4 +162,4 @@ def _share(rng: Random, slots: dict[str, str]) -> _Form:
     )
     end = "How many {things} does each get?" if "friends" in text else "How many {things} are in each?"
     steps = [f"{total - a} + {a} = {total}", f"{total} / {p} = {q}"]
-    return [text % (total - a, a, p), end], steps, f"Start with {total - a}."
+    return [text % (total - a, a, p), end], steps, f"There are {total - a}."
