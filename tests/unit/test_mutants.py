@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from dllmkit.kv import KVStore
+from dllmkit.memory import Memory
 from dllmkit.proposal import KeyColumns, Proposal
+from dllmkit.signals import Attention, Signals
 from dllmkit.state import Block, Request, Row, Span
 from dllmkit.testing.toy import toy_decode, toy_model, toy_policy
 from dllmkit_baseline.dream_schedule import DreamSchedule
@@ -152,3 +154,26 @@ def test_the_store_says_which_position_lies_in_which_slot():
     store.clear(0)
     assert not store.holds(0, wider).any()
     assert store.n_used.tolist() == [0]
+
+
+def test_attention_rows_are_kept_for_what_is_visible_and_forgotten_for_the_rest():
+    signals = Signals(attention=Attention((-1,), mean=True))
+    memory = Memory(signals, rows=1, length=4, stored=True, device=torch.device("cpu"), dtype=torch.float64)
+
+    def mean(queries: list[int], keys: list[int]) -> list[float]:
+        attention = torch.full((1, len(queries), len(keys)), 1 / len(keys), dtype=torch.float64)
+        rows, at, over = torch.tensor([0]), torch.tensor([queries]), torch.tensor([keys])
+        return memory.attention_mean(rows, at, over, attention)[0].tolist()
+
+    assert mean([0, 1, 2, 3], [0, 1, 2, 3]) == [0.25] * 4
+    assert mean([0, 1], [0, 1]) == [0.5] * 2  # the rows of 2 and 3 are out of sight
+    assert mean([1, 2], [0, 1, 2]) == pytest.approx(
+        [7 / 18, 7 / 18, 4 / 18]
+    )  # row 0 saw nothing at 2 when it was last computed
+
+
+def test_the_mask_token_is_never_committed():
+    model = toy_model()
+    mask_id = model.architecture.special.mask_id
+    rows, _ = toy_decode(model, [[1, 2], [5], [7, 8, 9]], toy_policy(unmask_selector=Threshold(0.0)), gen_length=64)
+    assert all(mask_id not in row.canvas for row in rows)
