@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -172,8 +173,49 @@ def test_attention_rows_are_kept_for_what_is_visible_and_forgotten_for_the_rest(
     )  # row 0 saw nothing at 2 when it was last computed
 
 
-def test_the_mask_token_is_never_committed():
-    model = toy_model()
-    mask_id = model.architecture.special.mask_id
-    rows, _ = toy_decode(model, [[1, 2], [5], [7, 8, 9]], toy_policy(unmask_selector=Threshold(0.0)), gen_length=64)
-    assert all(mask_id not in row.canvas for row in rows)
+@pytest.mark.parametrize("seed", range(8))
+def test_the_mask_token_is_never_committed(seed):
+    model = toy_model(seed)
+    rows, _ = toy_decode(model, [[1, 2], [5, 6, 7]], toy_policy(unmask_selector=Threshold(0.0)), gen_length=24)
+    assert all(model.architecture.special.mask_id not in row.canvas for row in rows)
+
+
+@dataclass(frozen=True)
+class LastOfTheLongPrompt:
+    """Chooses the last column where the prompt has two tokens, and nothing elsewhere."""
+
+    signals: ClassVar[Signals] = Signals()
+    patience: ClassVar[int] = 0
+
+    def begin(self, row):
+        return self
+
+    def inputs(self, row):
+        return (float(row.prompt_length == 2),)
+
+    def select(self, proposal):
+        n = proposal.eligible.sum(dim=1, keepdim=True)
+        last = torch.arange(proposal.eligible.shape[1])[None] == n - 1
+        return last & (proposal.inputs[:, :1] > 0)
+
+
+def test_only_the_row_that_is_stuck_is_helped():
+    policy = toy_policy(unmask_selector=LastOfTheLongPrompt())
+    _, steps = toy_decode(toy_model(), [[1], [1, 2]], policy, gen_length=6, batch_size=2)
+    assert [s.chosen.tolist() for s in steps if s.row == 1] == [[p] for p in range(7, 1, -1)]
+    assert [len(s.chosen) for s in steps if s.row == 0] == [1] * 6
+
+
+@dataclass(frozen=True)
+class Hesitant(LastOfTheLongPrompt):
+    """Chooses nothing, and may do so twice in a row."""
+
+    patience: ClassVar[int] = 2
+
+    def select(self, proposal):
+        return torch.zeros_like(proposal.eligible)
+
+
+def test_patience_is_counted_from_the_last_commit():
+    _, steps = toy_decode(toy_model(), [[1]], toy_policy(unmask_selector=Hesitant()), gen_length=3)
+    assert [len(s.chosen) for s in steps] == [0, 0, 1] * 3
