@@ -219,3 +219,31 @@ class Hesitant(LastOfTheLongPrompt):
 def test_patience_is_counted_from_the_last_commit():
     _, steps = toy_decode(toy_model(), [[1]], toy_policy(unmask_selector=Hesitant()), gen_length=3)
     assert [len(s.chosen) for s in steps] == [0, 0, 1] * 3
+
+
+@dataclass(frozen=True)
+class Watching(LastOfTheLongPrompt):
+    """Notes the positions that it is shown."""
+
+    seen: list[list[list[int]]]
+
+    def select(self, proposal):
+        self.seen.append(proposal.positions.tolist())
+        return proposal.eligible
+
+
+def test_padding_has_no_position():
+    policy = toy_policy(block_scheduler=SlidingBlock(4, 4), unmask_selector=(watching := Watching([])))
+    toy_decode(toy_model(), [[1], [1, 2, 3]], policy, gen_length=4, batch_size=2)
+    assert watching.seen == [[[1, 2, 3, 4], [3, 4, 5, 6]]]
+    ragged = toy_policy(block_scheduler=ByPrompt(), unmask_selector=(watching := Watching([])))
+    toy_decode(toy_model(), [[1], [1, 2, 3]], ragged, gen_length=4, batch_size=2)
+    assert watching.seen[0] == [[1, -1, -1], [3, 4, 5]]
+
+
+@dataclass(frozen=True)
+class ByPrompt:
+    """As many positions as the prompt has."""
+
+    def begin(self, row):
+        return lambda row: Block(row.first_mask, min(row.first_mask + row.prompt_length, row.length))
