@@ -35,6 +35,7 @@ def check_family(
     *,
     reference: Reference | None = None,
     sample: Sequence[int] | None = None,
+    given: int = 0,
     length: int = 96,
     tolerance: float = 1e-5,
     seed: int = 0,
@@ -42,8 +43,9 @@ def check_family(
     """Run every check on a checkpoint folder of the family, and raise AssertionError that lists what failed.
 
     `reference` is the authors' own forward in float64, shifted as their decoding code shifts it; `sample` is text in token
-    ids that a trained checkpoint knows well. Without either the shift is taken on trust. `tolerance` is relative to the
-    largest logit and applies to `reference` only; everything else must agree to 1e-9, or exactly.
+    ids that a trained checkpoint knows well, of which the first `given` are a prompt and stay visible. Without either the
+    shift is taken on trust. `tolerance` is relative to the largest logit and applies to `reference` only; everything else
+    must agree to 1e-9, or exactly.
     """
     import torch
 
@@ -63,7 +65,7 @@ def check_family(
         if reference is not None:
             findings.append(published(plain, reference(tokens[None])[0], architecture.shift, tolerance))
         if sample is not None:
-            findings.append(alignment(network, architecture, torch.tensor(sample), generator))
+            findings.append(alignment(network, architecture, torch.tensor(sample), generator, given))
     failed = [f"{finding.name}: {finding.detail}" for finding in findings if not finding.passed]
     if failed:
         raise AssertionError(f"family '{architecture.family}' on {folder} fails\n  " + "\n  ".join(failed))
@@ -176,14 +178,17 @@ def published(plain: torch.Tensor, reference: torch.Tensor, shift: int, toleranc
     )
 
 
-def alignment(network: Any, architecture: Architecture, sample: torch.Tensor, generator: torch.Generator) -> Finding:
+def alignment(
+    network: Any, architecture: Architecture, sample: torch.Tensor, generator: torch.Generator, given: int = 0
+) -> Finding:
     """On text that the model knows, masked tokens are likelier under the family's shift than under any other."""
     import torch
 
     hidden = torch.rand(len(sample), generator=generator) < 0.15
     hidden[[0, 1, -2, -1]] = False
+    hidden[:given] = False  # a model trained on answers alone has never seen a prompt with masks in it
     if not hidden.any():
-        hidden[len(sample) // 2] = True
+        hidden[(given + len(sample)) // 2] = True
     masked = torch.where(hidden, architecture.special.mask_id, sample)
     positions = hidden.nonzero().squeeze(1)
     likelihood = class_logits(network, masked).log_softmax(dim=-1)
