@@ -13,6 +13,7 @@ import numpy as np
 
 from dllmkit.errors import RecipeError, RequestError
 from dllmkit.loop import decode
+from dllmkit.phases import Phases, unwatched
 from dllmkit.policy import Policy
 from dllmkit.propose import ConfidenceDtype, Proposer
 from dllmkit.result import Result
@@ -66,10 +67,18 @@ class Decoder:
         return decoder
 
     def decode(
-        self, prompts: Iterable[Prompt], *, chat: bool = False, observers: Sequence[Observer] = ()
+        self,
+        prompts: Iterable[Prompt],
+        *,
+        chat: bool = False,
+        observers: Sequence[Observer] = (),
+        phase: Phases = unwatched,
     ) -> list[Result]:
-        """Decode prompts and return one Result for each, in order; `chat` applies the tokenizer's chat template to text."""
-        results = list(self.finished(prompts, chat=chat, observers=observers))
+        """Decode prompts and return one Result for each, in order; `chat` applies the tokenizer's chat template to text.
+
+        `phase` is told when each part of a step begins and ends, for profilers and benchmarks.
+        """
+        results = list(self.finished(prompts, chat=chat, observers=observers, phase=phase))
         return sorted(results, key=lambda result: result.index)
 
     def finished(
@@ -79,13 +88,14 @@ class Decoder:
         chat: bool = False,
         observers: Sequence[Observer] = (),
         skip: Container[int] = (),
+        phase: Phases = unwatched,
     ) -> Iterator[Result]:
         """Yield each Result as soon as its row is finished; `index` says which prompt it answers.
 
         Prompts whose index is in `skip` are not decoded: an interrupted run continues with the others.
         """
         requests = [r for r in self.requests(prompts, chat=chat) if r.index not in skip]
-        for row, step in self._steps(requests):
+        for row, step in self._steps(requests, phase):
             for observer in observers:
                 observer.on_step(step)
             if row.finished:
@@ -153,10 +163,10 @@ class Decoder:
         encoded = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True, return_dict=True)
         return list(encoded["input_ids"])
 
-    def _steps(self, requests: Sequence[Request]) -> Iterator[tuple[Row, StepRecord]]:
+    def _steps(self, requests: Sequence[Request], phase: Phases = unwatched) -> Iterator[tuple[Row, StepRecord]]:
         s = self.settings
         policy = Policy(s.block_scheduler, s.context_window, s.cache_policy, s.unmask_selector, s.stop_rules)
-        return decode(self.model, requests, policy, self._proposer(), self.batch_size)
+        return decode(self.model, requests, policy, self._proposer(), self.batch_size, phase)
 
     def _proposer(self) -> Proposer:
         architecture, settings = self.model.architecture, self.settings

@@ -14,6 +14,7 @@ from dllmkit.kv import KVStore
 from dllmkit.lane import Lane
 from dllmkit.memory import Memory
 from dllmkit.models.model import DiffusionModel
+from dllmkit.phases import Phases, unwatched
 from dllmkit.plan import pack
 from dllmkit.policy import Policy
 from dllmkit.propose import Proposer
@@ -23,7 +24,12 @@ from dllmkit.step import StepRecord
 
 @torch.inference_mode()
 def decode(
-    model: DiffusionModel, requests: Sequence[Request], policy: Policy, proposer: Proposer, batch_size: int = 1
+    model: DiffusionModel,
+    requests: Sequence[Request],
+    policy: Policy,
+    proposer: Proposer,
+    batch_size: int = 1,
+    phase: Phases = unwatched,
 ) -> Iterator[tuple[Row, StepRecord]]:
     """Decode requests, `batch_size` rows at a time, and yield each row with its record after each of its forwards.
 
@@ -32,19 +38,34 @@ def decode(
     """
     batch = Batch.of(model, requests, policy, batch_size)
     while batch.fill():
-        for lane in batch.lanes:
-            row = lane.row
-            row.block = lane.schedule(row)
-            row.refresh = lane.cache.refresh_due(row)
-            row.visible = lane.context(row)
-            row.query = lane.cache.query(row)
-            lane.settle(batch.kv)
-        for plan in pack(batch.lanes, batch.kv, batch.memory, model.device):
-            hidden = model.forward(plan, proposer.signals)
-            proposal = proposer.propose(model, hidden, plan)
-            chosen = policy.unmask_selector.select(proposal)
-            for lane, commit in zip(plan.lanes, download(plan, proposal, chosen, policy.unmask_selector), strict=True):
-                yield lane.row, advance(lane, commit)
+        lanes = batch.lanes
+        with phase("schedule"):
+            for lane in lanes:
+                lane.row.block = lane.schedule(lane.row)
+        with phase("cache"):
+            for lane in lanes:
+                lane.row.refresh = lane.cache.refresh_due(lane.row)
+        with phase("context"):
+            for lane in lanes:
+                lane.row.visible = lane.context(lane.row)
+        with phase("cache"):
+            for lane in lanes:
+                lane.row.query = lane.cache.query(lane.row)
+        with phase("pack"):
+            for lane in lanes:
+                lane.settle(batch.kv)
+            plans = pack(lanes, batch.kv, batch.memory, model.device)
+        for plan in plans:
+            with phase("forward"):
+                hidden = model.forward(plan, proposer.signals)
+            with phase("propose"):
+                proposal = proposer.propose(model, hidden, plan)
+            with phase("select"):
+                chosen = policy.unmask_selector.select(proposal)
+            with phase("commit"):
+                commits = download(plan, proposal, chosen, policy.unmask_selector)
+                steps = [(lane.row, advance(lane, commit)) for lane, commit in zip(plan.lanes, commits, strict=True)]
+            yield from steps
         batch.drop_finished()
 
 
