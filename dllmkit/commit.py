@@ -28,22 +28,27 @@ class Commit:
     overwriting: np.ndarray
 
 
-def download(plan: ForwardPlan, proposal: Proposal, chosen: torch.Tensor, selector: UnmaskSelector) -> list[Commit]:
-    """Bring the step's commits to the host in one transfer, one Commit per lane of the plan.
+def decide(proposal: Proposal, chosen: torch.Tensor, force: torch.Tensor, selector: UnmaskSelector) -> torch.Tensor:
+    """Return what the step commits, still on the device: tokens, confidences and choice, [3, rows, width].
 
     `chosen` [rows, width] is the selector's word. A row in which it chose nothing commits its most confident mask, unless
-    its selector has patience left.
+    its selector has patience left (`force` [rows] is False).
     """
-    name = f"unmask_selector {type(selector).__module__}.{type(selector).__name__}"
     if chosen.shape != proposal.eligible.shape or chosen.dtype != torch.bool:
         shape = list(proposal.eligible.shape)
-        raise PluginError(f"{name} returned {chosen.dtype} {list(chosen.shape)}, expected torch.bool {shape}")
-    stuck = plan.force & ~(chosen & proposal.eligible).any(dim=1)  # [rows]
+        raise PluginError(
+            f"{_name(selector)} returned {chosen.dtype} {list(chosen.shape)}, expected torch.bool {shape}"
+        )
+    stuck = force & ~(chosen & proposal.eligible).any(dim=1)  # [rows]
     best = ranks(proposal.confidence.masked_fill(~proposal.eligible, float("-inf"))) == 0
     picked = chosen | (stuck[:, None] & best & proposal.eligible)
     wide = torch.float64 if proposal.confidence.dtype == torch.float64 else torch.float32  # both hold token ids exactly
-    parts = (proposal.tokens, proposal.confidence, picked)
-    tokens, confidence, pick = torch.stack([p.to(wide) for p in parts]).cpu().numpy()  # each [rows, width]
+    return torch.stack([p.to(wide) for p in (proposal.tokens, proposal.confidence, picked)])
+
+
+def download(plan: ForwardPlan, decided: torch.Tensor, selector: UnmaskSelector) -> list[Commit]:
+    """Bring the step's commits to the host in one transfer, one Commit per lane of the plan."""
+    tokens, confidence, pick = decided.cpu().numpy()  # each [rows, width]
     commits = []
     for i, lane in enumerate(plan.lanes):
         row, proposed, n_extra = lane.row, lane.row.proposed, len(lane.row.extra)
@@ -52,7 +57,7 @@ def download(plan: ForwardPlan, proposal: Proposal, chosen: torch.Tensor, select
         if len(columns) and columns[-1] >= len(proposed):
             outside = columns[columns >= len(proposed)].tolist()
             raise PluginError(
-                f"{name}, {who}: chose columns {outside}, but only {len(proposed)} positions are eligible"
+                f"{_name(selector)}, {who}: chose columns {outside}, but only {len(proposed)} positions are eligible"
             )
         if np.isnan(confidence[i, : len(proposed)]).any():
             bad = proposed[np.isnan(confidence[i, : len(proposed)])].tolist()
@@ -63,3 +68,7 @@ def download(plan: ForwardPlan, proposal: Proposal, chosen: torch.Tensor, select
             Commit(proposed[new], written[new], confidence[i, new].astype(np.float64), proposed[over], written[over])
         )
     return commits
+
+
+def _name(selector: UnmaskSelector) -> str:
+    return f"unmask_selector {type(selector).__module__}.{type(selector).__name__}"

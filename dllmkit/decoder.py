@@ -178,7 +178,8 @@ class Decoder:
         confidence = cast(ConfidenceDtype, settings.confidence_dtype)  # the recipe's reader knows the choices
         if confidence == "auto" and settings.as_released:
             confidence = architecture.released_confidence
-        return Proposer(make_sampler(self.recipe, architecture), signals, architecture.special.mask_id, confidence)
+        sampler = make_sampler(self.recipe, architecture)
+        return Proposer(sampler, signals, architecture.special.mask_id, confidence, settings.as_released)
 
     def _result(self, row: Row) -> Result:
         tokens = row.canvas.tolist()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -34,11 +34,12 @@ class KVStore:
     ) -> None:
         self._shape = (rows, kv_heads, head_dim)
         self._device, self._dtype, self._layers = device, dtype, layers
-        self.capacity = 0
+        self.rows, self.capacity = rows, 0
         self.keys: list[torch.Tensor] = []
         self.values: list[torch.Tensor] = []
         self.slot_of = np.full((rows, length), NO_SLOT, dtype=np.int64)
         self.n_used = np.zeros(rows, dtype=np.int64)  # slots [0, n_used) of a row may be in use
+        self._views: dict[tuple[int, int] | None, Store] = {}
 
     @property
     def nbytes(self) -> int:
@@ -67,7 +68,7 @@ class KVStore:
             if len(new):
                 slots[new] = self._free(kept[kept != NO_SLOT], len(new))
             self.n_used[row] = int(slots[visible].max()) + 1
-        self._reserve(int(self.n_used[row]))
+        self.reserve(int(self.n_used[row]))
         return np.asarray(slots[query], dtype=np.int64)
 
     def _free(self, used: np.ndarray, n: int) -> np.ndarray:
@@ -75,12 +76,13 @@ class KVStore:
         free[used[used < len(free)]] = False
         return np.flatnonzero(free)[:n]
 
-    def _reserve(self, slots: int) -> None:
+    def reserve(self, slots: int) -> None:
         """Make room for `slots` slots a row, keeping what is stored."""
         if slots <= self.capacity:
             return
         rows, heads, dim = self._shape
         old, self.capacity = self.capacity, -(-slots // GROWTH) * GROWTH
+        self._views.clear()
         for side in (self.keys, self.values):
             grown = []
             for layer in range(self._layers):  # one layer at a time: the peak is one layer above the result
@@ -115,27 +117,18 @@ class KVStore:
         self.n_used[target] = n
         self.clear(source)
 
-    def exchange(
-        self,
-        layer: int,
-        rows: Sequence[int],
-        row_index: torch.Tensor,
-        slots: torch.Tensor,
-        n_keys: int,
-        key: torch.Tensor,
-        value: torch.Tensor,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Write the query's keys and values, and return those of the first `n_keys` slots.
+    def view(self, span: tuple[int, int] | None) -> Store:
+        """Return the tensors of the rows from `start` to `stop`, or of all rows."""
+        if span not in self._views:
+            start, stop = span or (0, self.rows)
+            self._views[span] = Store(
+                tuple(t[start:stop] for t in self.keys), tuple(t[start:stop] for t in self.values)
+            )
+        return self._views[span]
 
-        `key`, `value` [rows, kv_heads, query, head_dim]; `slots` [rows, query] on the device; the result is
-        [rows, kv_heads, n_keys, head_dim], a view when the plan's rows are the first rows of the store.
-        """
-        sides = []
-        for store, fresh in ((self.keys[layer], key), (self.values[layer], value)):
-            store[row_index[:, None], :, slots] = fresh.transpose(
-                1, 2
-            )  # indexed dimensions come first: [rows, query, ...]
-            run = list(rows) == list(range(len(rows)))
-            chosen = store[: len(rows)] if run else store[row_index]
-            sides.append(chosen[:, :, :n_keys])
-        return sides[0], sides[1]
+
+class Store(NamedTuple):
+    """Keys and values of some rows: for each layer [rows, kv_heads, slots + 1, head_dim], views of the whole store."""
+
+    keys: tuple[torch.Tensor, ...]
+    values: tuple[torch.Tensor, ...]

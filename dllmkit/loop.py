@@ -6,10 +6,14 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 
-from dllmkit.commit import Commit, download
+from dllmkit.commit import Commit, decide, download
+from dllmkit.execution.eager import Eager
+from dllmkit.execution.execution import Execution
+from dllmkit.inputs import StepInputs
 from dllmkit.kv import KVStore
 from dllmkit.lane import Lane
 from dllmkit.memory import Memory
@@ -18,6 +22,8 @@ from dllmkit.phases import Phases, unwatched
 from dllmkit.plan import pack
 from dllmkit.policy import Policy
 from dllmkit.propose import Proposer
+from dllmkit.sizing import Sizing
+from dllmkit.slots import UnmaskSelector
 from dllmkit.state import Request, Row
 from dllmkit.step import StepRecord
 
@@ -30,13 +36,17 @@ def decode(
     proposer: Proposer,
     batch_size: int = 1,
     phase: Phases = unwatched,
+    execution: Execution | None = None,
 ) -> Iterator[tuple[Row, StepRecord]]:
     """Decode requests, `batch_size` rows at a time, and yield each row with its record after each of its forwards.
 
     A row whose `finished` is set has been yielded for the last time; its place goes to the next request. Rows are
-    independent: the batch changes neither tokens nor counts.
+    independent: the batch changes neither tokens nor counts. `execution` says how `denoise` runs: eagerly unless given.
     """
-    batch = Batch.of(model, requests, policy, batch_size)
+    execution, selector = execution or Eager(), policy.unmask_selector
+    batch = Batch.of(model, requests, policy, batch_size, execution.sizing)
+    step, noise = partial(denoise, model, proposer, selector), partial(proposer.noise, model)
+    run = execution.start(step, noise, batch.kv, batch.memory)
     while batch.fill():
         lanes = batch.lanes
         with phase("schedule"):
@@ -54,19 +64,34 @@ def decode(
         with phase("pack"):
             for lane in lanes:
                 lane.settle(batch.kv)
-            plans = pack(lanes, batch.kv, batch.memory, model.device)
+            plans = pack(lanes, batch.kv, execution.sizing, batch.places)
         for plan in plans:
-            with phase("forward"):
-                hidden = model.forward(plan, proposer.signals)
-            with phase("propose"):
-                proposal = proposer.propose(model, hidden, plan)
-            with phase("select"):
-                chosen = policy.unmask_selector.select(proposal)
+            decided = run(plan, phase)
             with phase("commit"):
-                commits = download(plan, proposal, chosen, policy.unmask_selector)
+                commits = download(plan, decided, selector)
                 steps = [(lane.row, advance(lane, commit)) for lane, commit in zip(plan.lanes, commits, strict=True)]
             yield from steps
         batch.drop_finished()
+
+
+def denoise(
+    model: DiffusionModel,
+    proposer: Proposer,
+    selector: UnmaskSelector,
+    inputs: StepInputs,
+    phase: Phases = unwatched,
+) -> torch.Tensor:
+    """Do what a step does on the device; return tokens, confidences and choice, [3, rows, width].
+
+    Nothing here waits for the device or depends on its data, so that it can be compiled and captured as a whole.
+    """
+    inputs = inputs.typed()
+    with phase("forward"):
+        hidden = model.forward(inputs, proposer.signals)
+    with phase("propose"):
+        proposal = proposer.propose(model, hidden, inputs)
+    with phase("select"):
+        return decide(proposal, selector.select(proposal), inputs.force, selector)
 
 
 def advance(lane: Lane, commit: Commit) -> StepRecord:
@@ -101,20 +126,22 @@ class Batch:
     policy: Policy
     waiting: deque[Request]
     size: int
+    places: int  # rows of the store and the memory
     kv: KVStore | None
     memory: Memory
     device: torch.device
     lanes: list[Lane] = field(default_factory=list)
 
     @classmethod
-    def of(cls, model: DiffusionModel, requests: Iterable[Request], policy: Policy, size: int) -> Batch:
+    def of(cls, model: DiffusionModel, requests: Iterable[Request], policy: Policy, size: int, sizing: Sizing) -> Batch:
         """Queue the requests; the KV store is made only for cache policies that read it."""
         waiting = deque(requests)
         size = min(size, len(waiting))
+        places = sizing.rows(size)
         longest = max((r.length for r in waiting), default=0)
-        kv = model.new_kv(size, longest) if policy.cache_policy.reads_cache and waiting else None
-        memory = model.new_memory(policy.unmask_selector.signals, size, longest, stored=kv is not None)
-        return cls(policy, waiting, size, kv, memory, model.device)
+        kv = model.new_kv(places, longest) if policy.cache_policy.reads_cache and waiting else None
+        memory = model.new_memory(policy.unmask_selector.signals, places, longest, stored=kv is not None)
+        return cls(policy, waiting, size, places, kv, memory, model.device)
 
     def fill(self) -> bool:
         """Give free places to waiting requests; False when nothing is left to do."""

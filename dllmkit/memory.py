@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 import torch
 
 from dllmkit.signals import Signals
@@ -15,8 +17,16 @@ class Memory:
     """
 
     def __init__(
-        self, signals: Signals, rows: int, length: int, stored: bool, device: torch.device, dtype: torch.dtype
+        self,
+        signals: Signals,
+        rows: int,
+        length: int,
+        stored: bool,
+        device: torch.device,
+        dtype: torch.dtype,
+        vocabulary: int = 0,
     ) -> None:
+        self.device = device
         wide = torch.float64 if dtype == torch.float64 else torch.float32
         nan = float("nan")
         self.confidence = torch.full((rows, length + 1), nan, device=device, dtype=wide) if signals.observed else None
@@ -25,7 +35,22 @@ class Memory:
         keep = mean and stored
         self.attention = torch.zeros(rows, length + 1, length + 1, device=device, dtype=wide) if keep else None
 
-        self.change = Change(signals.change, rows, device, wide) if signals.change else None
+        self.change = Change(signals.change, rows, vocabulary, device, wide) if signals.change else None
+
+    def reserve(self, width: int) -> None:
+        """Make room for proposals of `width` positions."""
+        if self.change is not None:
+            self.change.reserve(width)
+
+    def view(self, span: tuple[int, int] | None) -> Memory:
+        """Return the rows from `start` to `stop` as a memory of their own on the same tensors, or all rows."""
+        if span is None:
+            return self
+        part, rows = copy(self), slice(*span)
+        part.confidence = self.confidence[rows] if self.confidence is not None else None
+        part.attention = self.attention[rows] if self.attention is not None else None
+        part.change = self.change.view(rows) if self.change is not None else None
+        return part
 
     def clear(self, row: int) -> None:
         """Forget a row: a new sequence starts in its place."""
@@ -58,11 +83,17 @@ class Memory:
         )
 
     def attention_mean(
-        self, rows: torch.Tensor, queries: torch.Tensor, keys: torch.Tensor, attention: torch.Tensor
+        self,
+        rows: torch.Tensor,
+        queries: torch.Tensor,
+        keys: torch.Tensor,
+        attention: torch.Tensor,
+        gathered: bool = True,
     ) -> torch.Tensor:
         """Replace the rows of `queries` and return the mean over the visible positions' rows, [rows, keys].
 
         `queries` [rows, query] and `keys` [rows, keys] are positions (-1: padding), `attention` [rows, query, keys].
+        Unless `gathered`, `rows` are all rows of the memory in order, which are then read where they lie.
         """
         visible = keys >= 0
         count = visible.sum(dim=1, keepdim=True)
@@ -75,27 +106,40 @@ class Memory:
         seen = torch.zeros(len(keys), size, device=keys.device, dtype=attention.dtype)
         seen.scatter_(1, over, visible.to(seen.dtype))
         seen[:, -1] = 0  # the padding
-        return torch.einsum("rq,rqk->rk", seen, self.attention[rows]).gather(1, over) / count
+        held = self.attention[rows] if gathered else self.attention
+        return (seen[:, None, :] @ held)[:, 0].gather(1, over) / count
 
 
 class Change:
     """The distribution of each proposed position in the last forward, and how it changed in the ones before.
 
     `distribution` [rows, width, vocabulary] and `history` [rows, width, n] belong to `positions` [rows, width] (-1: none);
-    they grow to the widest proposal met.
+    `reserve` makes them as wide as the widest proposal met.
     """
 
-    def __init__(self, n: int, rows: int, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, n: int, rows: int, vocabulary: int, device: torch.device, dtype: torch.dtype) -> None:
         self.positions = torch.full((rows, 0), -1, device=device)
-        self.distribution = torch.zeros(rows, 0, 0, device=device, dtype=dtype)
+        self.distribution = torch.zeros(rows, 0, vocabulary, device=device, dtype=dtype)
         self.history = torch.zeros(rows, 0, n, device=device, dtype=dtype)
+
+    def view(self, rows: slice) -> Change:
+        """Return some rows, on the same tensors."""
+        part = copy(self)
+        part.positions, part.distribution, part.history = (
+            self.positions[rows],
+            self.distribution[rows],
+            self.history[rows],
+        )
+        return part
 
     def update(self, rows: torch.Tensor, positions: torch.Tensor, p: torch.Tensor) -> torch.Tensor:
         """Take in the distributions `p` [rows, width, vocabulary] at `positions`; return their divergences [rows, width, n].
 
-        A divergence is sum p (log p - log p'), p' being the distribution in the forward before; +inf if there was none.
+        A divergence is sum p (log p - log p'), p' being the distribution in the forward before; +inf if there was none. A
+        row without positions is padding and left alone.
         """
-        self._reserve(*p.shape[1:])
+        held, width = self.positions.shape[1], positions.shape[1]
+        used = (positions >= 0).any(dim=1)  # [rows]
         match = (positions[:, :, None] == self.positions[rows][:, None, :]) & (positions >= 0)[:, :, None]
         known, index = match.any(dim=2), match.int().argmax(dim=2)  # [rows, width]
         p = p.to(self.distribution.dtype)
@@ -105,23 +149,23 @@ class Change:
         past = self.history[rows].gather(1, index[:, :, None].expand(-1, -1, self.history.shape[2]))
         history = torch.cat([past[:, :, 1:], divergence], dim=2)
         history = torch.where(known[:, :, None], history, float("inf"))
-        width = positions.shape[1]
-        self.positions[rows] = -1
-        self.positions[rows[:, None], torch.arange(width, device=rows.device)] = positions
-        self.distribution[rows, :width] = p
-        self.history[rows, :width] = history
+        now = torch.nn.functional.pad(positions, (0, held - width), value=-1)  # [rows, held]
+        self.positions[rows] = torch.where(used[:, None], now, self.positions[rows])
+        wide = used[:, None, None]
+        self.distribution[rows, :width] = torch.where(wide, p, self.distribution[rows, :width])
+        self.history[rows, :width] = torch.where(wide, history, self.history[rows, :width])
         return history
 
-    def _reserve(self, width: int, vocabulary: int) -> None:
+    def reserve(self, width: int) -> None:
+        """Make room for proposals of `width` positions, keeping what is stored."""
         rows, held = self.positions.shape
         if width <= held:
             return
         grown = torch.full((rows, width), -1, device=self.positions.device)
         grown[:, :held] = self.positions
-        distribution = self.distribution.new_zeros(rows, width, vocabulary)
+        distribution = self.distribution.new_zeros(rows, width, self.distribution.shape[2])
         history = self.history.new_full((rows, width, self.history.shape[2]), float("inf"))
-        if held:
-            distribution[:, :held], history[:, :held] = self.distribution, self.history
+        distribution[:, :held], history[:, :held] = self.distribution, self.history
         self.positions, self.distribution, self.history = grown, distribution, history
 
 

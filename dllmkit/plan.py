@@ -1,4 +1,4 @@
-"""The plan of one forward: the four nested sets of its rows, padded and uploaded once."""
+"""The plan of one forward, on the host: the four nested sets of its rows as tables, padded to common sizes."""
 
 from __future__ import annotations
 
@@ -6,120 +6,116 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from dllmkit.kv import KVStore
 from dllmkit.lane import Lane
-from dllmkit.memory import Memory
+from dllmkit.sizing import EAGER, Sizing
 
 WASTE = 1.25  # rows share a forward while padding makes it at most this much larger
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ForwardPlan:
-    """One forward: which tokens go in at which positions, where their keys go, and which rows give logits.
-
-    `n` counts the proposed positions of all rows together (the eligible ones, and a released selector's extra ones): the
-    language-model head runs on exactly these. Padding of the query repeats position 0 and writes its keys to the store's
-    spare slot.
-    """
+    """One forward: which rows take part, where they lie, and the tables of `StepInputs` that are uploaded for it."""
 
     lanes: tuple[Lane, ...]
-    kv: KVStore | None
-    memory: Memory
-    kv_rows: tuple[int, ...]
-    n_keys: int
-    tokens: torch.Tensor  # [rows, query]
-    positions: torch.Tensor  # [rows, query]
-    row_index: torch.Tensor  # [rows] row of each lane in the KV store and the memory
-    lengths: torch.Tensor  # [rows] positions of each canvas
-    slots: torch.Tensor  # [rows, query]
-    key_mask: torch.Tensor | None  # [rows, 1, 1, keys] bool; None when every key counts
-    key_positions: torch.Tensor  # [rows, keys], -1 where a slot is empty
-    key_committed: torch.Tensor  # [rows, keys] bool
-    query_positions: torch.Tensor  # [rows, query], -1 in the padding
-    sources: torch.Tensor  # [n] index into rows * query of the row that predicts each proposed position
-    own: torch.Tensor  # [rows, width] index into query of each proposed position's own row
-    own_key: torch.Tensor  # [rows, width] index into keys of each proposed position
-    scatter: torch.Tensor  # [n] index into rows * width
-    proposed: torch.Tensor  # [rows, width] absolute positions, -1 in the padding
-    eligible: torch.Tensor  # [rows, width] bool
-    force: torch.Tensor  # [rows] bool: commit the best mask if the selector chooses none
-    inputs: torch.Tensor  # [rows, k] float64
+    tables: dict[str, np.ndarray]  # int64; the names and shapes of StepInputs
+    span: tuple[int, int] | None  # the rows of the store from `start` to `stop`, if they are neighbours
+    masked: bool
+    dense: bool
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Rows, query, keys and width."""
+        (rows, query), keys = self.tables["tokens"].shape, self.tables["key_positions"].shape[1]
+        return rows, query, keys, self.tables["proposed"].shape[1]
 
 
-def pack(lanes: Sequence[Lane], kv: KVStore | None, memory: Memory, device: torch.device) -> list[ForwardPlan]:
-    """Make the forwards of one step: rows whose queries are of like length share one."""
+def pack(
+    lanes: Sequence[Lane], kv: KVStore | None, sizing: Sizing = EAGER, places: int | None = None
+) -> list[ForwardPlan]:
+    """Make the forwards of one step: rows whose queries are of like length share one.
+
+    `places` is the number of rows that store and memory have; a forward is padded with rows only as far as these go.
+    """
+    slots: dict[int, np.ndarray] = {}
+    if kv is not None:  # every row has its place, and the store its size, before the first forward is laid out
+        slots = {lane.slot: kv.place(lane.slot, lane.row.visible, lane.row.query) for lane in lanes}
+        kv.reserve(sizing.size(max(int(kv.n_used[slot]) for slot in slots)))
     groups: list[list[Lane]] = []
     for lane in sorted(lanes, key=lambda one: len(one.row.query)):  # stable: equal lengths keep their order
-        total = sum(len(one.row.query) for one in groups[-1]) + len(lane.row.query) if groups else 0
-        if groups and len(lane.row.query) * (len(groups[-1]) + 1) <= WASTE * total:
+        joined = [*groups[-1], lane] if groups else []
+        if joined and _work(joined, sizing) <= WASTE * sum(len(one.row.query) for one in joined):
             groups[-1].append(lane)
         else:
             groups.append([lane])
-    return [_plan(tuple(sorted(group, key=lambda one: one.slot)), kv, memory, device) for group in groups]
+    return [_plan(tuple(sorted(g, key=lambda one: one.slot)), kv, slots, sizing, places) for g in groups]
 
 
-def _plan(lanes: tuple[Lane, ...], kv: KVStore | None, memory: Memory, device: torch.device) -> ForwardPlan:
-    rows = [lane.row for lane in lanes]
-    kv_rows = tuple(lane.slot for lane in lanes)
+def _work(group: Sequence[Lane], sizing: Sizing) -> int:
+    """Query positions of a group's forward, padding included."""
+    return sizing.rows(len(group)) * sizing.size(max(len(lane.row.query) for lane in group))
+
+
+def _plan(
+    lanes: tuple[Lane, ...], kv: KVStore | None, slots: dict[int, np.ndarray], sizing: Sizing, places: int | None
+) -> ForwardPlan:
+    rows, at = [lane.row for lane in lanes], [lane.slot for lane in lanes]
+    first, n = at[0], len(lanes)
+    neighbours = at[-1] - first == n - 1
+    if neighbours and first + sizing.rows(n) <= (places or n):
+        n = sizing.rows(n)
     proposals = [row.proposed for row in rows]
-    query, width = max(len(row.query) for row in rows), max(map(len, proposals))
-    query_positions = _table([row.query for row in rows], query, -1)
+    query, width = sizing.size(max(len(row.query) for row in rows)), sizing.size(max(map(len, proposals)))
+    query_positions = _table([row.query for row in rows], (n, query), -1)
     if kv is None:
-        slots = [np.zeros(0, dtype=np.int64)] * len(rows)
-        n_keys, spare, key_positions = query, 0, query_positions
+        key_positions = query_positions.copy()
         own_key = [np.searchsorted(row.query, p) for row, p in zip(rows, proposals, strict=True)]
     else:
-        slots = [kv.place(lane.slot, row.visible, row.query) for lane, row in zip(lanes, rows, strict=True)]
-        n_keys, spare = int(kv.n_used[list(kv_rows)].max()), kv.capacity  # known once every row has its place
-        key_positions = np.stack([kv.positions(slot, n_keys) for slot in kv_rows])
-        own_key = [kv.slot_of[slot, p] for slot, p in zip(kv_rows, proposals, strict=True)]
-    committed = [row.committed[at] & (at >= 0) for row, at in zip(rows, key_positions, strict=True)]
+        keys = sizing.size(int(kv.n_used[at].max()))
+        key_positions = _table([kv.positions(slot, keys) for slot in at], (n, keys), -1)
+        own_key = [kv.slot_of[slot, p] for slot, p in zip(at, proposals, strict=True)]
+    committed = np.zeros(key_positions.shape, dtype=np.int64)
+    for i, row in enumerate(rows):
+        committed[i] = row.committed[key_positions[i]] & (key_positions[i] >= 0)
+    key_positions[len(rows) :, 0] = 0  # a padding row attends to something: a softmax over nothing is NaN
+    masks = [np.arange(len(p)) >= len(row.extra) for row, p in zip(rows, proposals, strict=True)]
+    total = sum(map(len, proposals))
+    heads = sizing.size(total)
+    sources = [i * query + np.searchsorted(row.query, row.sources()) for i, row in enumerate(rows)]
     inputs = np.array([lane.selection.inputs(lane.row) for lane in lanes], dtype=np.float64).reshape(len(rows), -1)
-    up = _upload(
-        {
-            "tokens": _table([row.canvas[row.query] for row in rows], query, 0),
-            "positions": _table([row.query for row in rows], query, 0),
-            "row_index": np.array(kv_rows),
-            "lengths": np.array([row.length for row in rows]),
-            "slots": _table(slots, query, spare),
-            "key_positions": key_positions,
-            "key_committed": np.stack(committed),
-            "query_positions": query_positions,
-            "sources": np.concatenate(
-                [i * query + np.searchsorted(row.query, row.sources()) for i, row in enumerate(rows)]
-            ),
-            "own": _table([np.searchsorted(row.query, p) for row, p in zip(rows, proposals, strict=True)], width, 0),
-            "own_key": _table(own_key, width, 0),
-            "scatter": np.concatenate([i * width + np.arange(len(p)) for i, p in enumerate(proposals)]),
-            "proposed": _table(proposals, width, -1),
-            "eligible": _table(
-                [np.arange(len(p)) >= len(row.extra) for row, p in zip(rows, proposals, strict=True)], width, 0
-            ),
-            "force": np.array([lane.idle >= lane.selection.patience for lane in lanes]),
-            "inputs": inputs.view(np.int64),
-        },
-        device,
-    )
-    for flag in ("key_committed", "eligible", "force"):
-        up[flag] = up[flag].bool()
-    up["inputs"] = up["inputs"].view(torch.float64)
-    key_mask = (up["key_positions"] >= 0)[:, None, None, :] if (key_positions < 0).any() else None
-    return ForwardPlan(lanes=lanes, kv=kv, memory=memory, kv_rows=kv_rows, n_keys=n_keys, key_mask=key_mask, **up)
+    tables = {
+        "tokens": _table([row.canvas[row.query] for row in rows], (n, query), 0),
+        "positions": np.maximum(query_positions, 0),
+        "rows": np.arange(n) if neighbours else np.array(at),
+        "lengths": _column([row.length for row in rows], n),
+        "slots": _table([slots[slot] for slot in at if slots], (n, query), kv.capacity if kv is not None else 0),
+        "key_positions": key_positions,
+        "key_committed": committed,
+        "query_positions": query_positions,
+        "sources": _column(np.concatenate(sources), heads),
+        "scatter": _column(np.concatenate([i * width + np.arange(len(p)) for i, p in enumerate(proposals)]), heads, n * width),
+        "own": _table([np.searchsorted(row.query, p) for row, p in zip(rows, proposals, strict=True)], (n, width), 0),
+        "own_key": _table(own_key, (n, width), 0),
+        "proposed": _table(proposals, (n, width), -1),
+        "eligible": _table(masks, (n, width), 0),
+        "force": _column([lane.idle >= lane.selection.patience for lane in lanes], n),
+        "inputs": np.pad(inputs, ((0, n - len(rows)), (0, 0))).view(np.int64),  # floats travel as their bits
+    }  # fmt: skip
+    span = (first, first + n) if neighbours else None
+    if sizing.uniform:
+        return ForwardPlan(lanes, tables, span, masked=True, dense=False)
+    return ForwardPlan(lanes, tables, span, bool((key_positions < 0).any()), total == n * width)
 
 
-def _table(rows: Sequence[np.ndarray], width: int, padding: int) -> np.ndarray:
-    """Lay rows of different length out as [rows, width] int64."""
-    table = np.full((len(rows), width), padding, dtype=np.int64)
+def _table(rows: Sequence[np.ndarray], shape: tuple[int, int], padding: int) -> np.ndarray:
+    """Lay rows of different length out as a table of int64."""
+    table = np.full(shape, padding, dtype=np.int64)
     for i, row in enumerate(rows):
         table[i, : len(row)] = row
     return table
 
 
-def _upload(arrays: dict[str, np.ndarray], device: torch.device) -> dict[str, torch.Tensor]:
-    """Copy integer arrays to the device in one transfer (floats travel as the bits of their float64)."""
-    whole = [np.asarray(a, dtype=np.int64) for a in arrays.values()]
-    flat = torch.from_numpy(np.concatenate([a.ravel() for a in whole])).to(device)
-    parts = torch.split(flat, [a.size for a in whole])
-    return {name: part.view(a.shape) for name, part, a in zip(arrays, parts, whole, strict=True)}
+def _column(values: Sequence[int] | np.ndarray, n: int, padding: int = 0) -> np.ndarray:
+    """Lay values out as [n] int64."""
+    return _table([np.asarray(values)], (1, n), padding).ravel()

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 
+from dllmkit.inputs import StepInputs
 from dllmkit.models.model import DiffusionModel, Hidden
-from dllmkit.plan import ForwardPlan
 from dllmkit.proposal import KeyColumns, Proposal
-from dllmkit.sampling import Draws, Sampler
+from dllmkit.sampling import Sampler
 from dllmkit.signals import Signals
+
+if TYPE_CHECKING:
+    from dllmkit.plan import ForwardPlan
 
 ConfidenceDtype = Literal["auto", "float32", "float64", "logits"]
 CHUNK = 1 << 24  # logits held at once, unless a selector asked for the whole distribution
@@ -23,122 +26,153 @@ class Proposer:
 
     `confidence_dtype`: `auto` is float32 (float64 when the logits are), `logits` the dtype of the logits, as Dream's code
     does. The mask token is never proposed; it does count in the normaliser of the confidence, as in the released code.
+    `released` leaves row 0 of a shifted model its own prediction, as the released code does.
     """
 
     sampler: Sampler
     signals: Signals
     mask_id: int
     confidence_dtype: ConfidenceDtype = "auto"
+    released: bool = False
 
-    def propose(self, model: DiffusionModel, hidden: Hidden, plan: ForwardPlan) -> Proposal:
+    def propose(self, model: DiffusionModel, hidden: Hidden, inputs: StepInputs) -> Proposal:
         """Run the language-model head on the rows that predict eligible positions, and measure them."""
-        states = hidden.states.flatten(0, 1).index_select(0, plan.sources)  # [n, model width]
-        draws = [(lane.generator, len(lane.row.proposed)) for lane in plan.lanes]
-        columns = self._measure(model, states, draws)
-        confidence = self._spread(columns["confidence"], plan, float("-inf"))
-        attention, signals = hidden.attention, self.signals
+        states = hidden.states.flatten(0, 1)  # [rows * query, model width]
+        attention, signals, memory = hidden.attention, self.signals, inputs.memory
         if signals.observed:
-            self._observe(model, hidden, plan)
+            tokens, best = self._best(model, states)
+            self._observe(model, best, inputs)
+        if signals.observed and self._plain(inputs):  # what was observed everywhere is what is proposed here
+            columns = {"tokens": tokens[inputs.sources], "confidence": best[inputs.sources]}
+        else:
+            columns = self._measure(model, states.index_select(0, inputs.sources), inputs.noise)
+        confidence = _spread(columns["confidence"], inputs, float("-inf"))
         asked = signals.distribution or signals.change > 0
-        distribution = self._spread(columns["distribution"], plan, 0.0) if asked else None
+        distribution = _spread(columns["distribution"], inputs, 0.0) if asked else None
         return Proposal(
-            positions=plan.proposed,
-            eligible=plan.eligible,
-            tokens=self._spread(columns["tokens"], plan, 0),
+            positions=inputs.proposed,
+            eligible=inputs.eligible,
+            tokens=_spread(columns["tokens"], inputs, 0),
             confidence=confidence,
-            inputs=plan.inputs.to(confidence.dtype),  # a threshold is rounded like what it is compared with
-            margin=self._spread(columns["margin"], plan, float("-inf")) if self.signals.margin else None,
-            entropy=self._spread(columns["entropy"], plan, float("inf")) if self.signals.entropy else None,
+            inputs=inputs.inputs.to(confidence.dtype),  # a threshold is rounded like what it is compared with
+            margin=_spread(columns["margin"], inputs, float("-inf")) if signals.margin else None,
+            entropy=_spread(columns["entropy"], inputs, float("inf")) if signals.entropy else None,
             distribution=distribution if signals.distribution else None,
-            change=plan.memory.change.update(plan.row_index, plan.proposed, distribution)
-            if plan.memory.change is not None and distribution is not None
+            change=memory.change.update(inputs.rows, inputs.proposed, distribution)
+            if memory.change is not None and distribution is not None
             else None,
             attention=attention.rows if attention else None,
             attention_queries=attention.queries if attention else None,
             attention_mean=attention.mean if attention else None,
-            observed=plan.memory.observed(plan.row_index, plan.key_positions) if signals.observed else None,
-            keys=KeyColumns(plan.key_positions, plan.key_committed, plan.own_key)
+            observed=memory.observed(inputs.rows, inputs.key_positions) if signals.observed else None,
+            keys=KeyColumns(inputs.key_positions, inputs.key_committed, inputs.own_key)
             if attention or signals.observed
             else None,
         )
 
-    def _observe(self, model: DiffusionModel, hidden: Hidden, plan: ForwardPlan) -> None:
+    def noise(self, model: DiffusionModel, plan: ForwardPlan) -> torch.Tensor | None:
+        """Draw a forward's random numbers, [n, vocabulary], each row's from its own generator; None if none are needed."""
+        dtype = self.dtype(model.dtype)
+        drawn = [
+            self.sampler.noise(len(lane.row.proposed), model.vocabulary, lane.generator, dtype) for lane in plan.lanes
+        ]
+        parts = [part for part in drawn if part is not None]
+        if not parts:
+            return None
+        missing = len(plan.tables["sources"]) - sum(map(len, parts))
+        padding = [parts[0].new_ones(missing, model.vocabulary)] if missing else []
+        return torch.cat([*parts, *padding])
+
+    def dtype(self, model_dtype: torch.dtype) -> torch.dtype:
+        """Return what confidences are computed in, given the dtype of the logits."""
+        if self.confidence_dtype == "logits":
+            return model_dtype
+        wide = self.confidence_dtype == "float64" or (model_dtype == torch.float64 and self.confidence_dtype == "auto")
+        return torch.float64 if wide else torch.float32
+
+    def _plain(self, inputs: StepInputs) -> bool:
+        """Whether the most probable token and its probability are all that is asked for."""
+        s = self.signals
+        return inputs.noise is None and not (s.margin or s.entropy or s.distribution or s.change)
+
+    def _observe(self, model: DiffusionModel, best: torch.Tensor, inputs: StepInputs) -> None:
         """Note the top-1 probability that this forward gives for every position it has the row of."""
-        rows, queries = plan.row_index[:, None].expand_as(plan.query_positions), plan.query_positions
-        shift = model.architecture.shift
-        states = hidden.states.flatten(0, 1)  # [rows * query, model width]
-        at_once = max(1, CHUNK // model.vocabulary)
-        seen = torch.cat([self._top(model.logits(part)) for part in torch.split(states, at_once)]).view(queries.shape)
-        inside = (queries >= 0) & (queries + shift < plan.lengths[:, None])
-        target = torch.where(inside, queries + shift, -1)  # -1: the spare column
-        plan.memory.observe(rows, target, seen)
-        if shift and plan.lanes[0].row.request.as_released:
-            first = torch.where(queries == 0, 0, -1)  # the released shift leaves row 0 its own prediction
-            plan.memory.observe(rows, first, seen)
+        queries, shift = inputs.query_positions, model.architecture.shift
+        rows, seen = inputs.rows[:, None].expand_as(queries), best.view(queries.shape)
+        inside = (queries >= 0) & (queries + shift < inputs.lengths[:, None])
+        inputs.memory.observe(rows, torch.where(inside, queries + shift, -1), seen)  # -1: the spare column
+        if shift and self.released:
+            inputs.memory.observe(rows, torch.where(queries == 0, 0, -1), seen)
 
-    def _top(self, logits: torch.Tensor) -> torch.Tensor:
-        scores = self.sampler.scores(self._cast(logits))
-        normaliser = scores.logsumexp(dim=-1)
-        allowed = scores.clone()
-        allowed[:, self.mask_id] = float("-inf")
-        return (allowed.max(dim=-1).values - normaliser).exp()
+    def _best(self, model: DiffusionModel, states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the most probable token of each row of `states` [n, model width], and its probability: both [n]."""
+        tokens, confidence = [], []
+        for part in _chunks(states, model.vocabulary):
+            scores, normaliser = self._scores(model, part)
+            best = scores.max(dim=-1)
+            tokens.append(best.indices)
+            confidence.append((best.values - normaliser.squeeze(1)).exp())
+        return torch.cat(tokens), torch.cat(confidence)
 
-    def _measure(self, model: DiffusionModel, states: torch.Tensor, draws: Draws) -> dict[str, torch.Tensor]:
+    def _measure(
+        self, model: DiffusionModel, states: torch.Tensor, noise: torch.Tensor | None
+    ) -> dict[str, torch.Tensor]:
         """Measure each row of `states` [n, model width]; every value is [n] (the distribution [n, vocabulary])."""
-        rows_at_once = max(1, CHUNK // model.vocabulary)
-        parts = []
-        for start, piece in _pieces(draws, rows_at_once):
-            n = sum(count for _, count in piece)
-            parts.append(self._measure_logits(model.logits(states[start : start + n]), piece))
-        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        pieces = _chunks(states, model.vocabulary)
+        noises = [None] * len(pieces) if noise is None else _chunks(noise, model.vocabulary)
+        parts = [self._columns(model, piece, drawn) for piece, drawn in zip(pieces, noises, strict=True)]
+        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]} if len(parts) > 1 else parts[0]
 
-    def _measure_logits(self, logits: torch.Tensor, draws: Draws) -> dict[str, torch.Tensor]:
-        scores = self.sampler.scores(self._cast(logits))  # [n, vocabulary]
-        normaliser = scores.logsumexp(dim=-1, keepdim=True)  # [n, 1]
-        allowed = scores.clone()
-        allowed[:, self.mask_id] = float("-inf")
-        tokens = self.sampler.draw(allowed, draws)
-        columns = {"tokens": tokens, "confidence": (scores.gather(1, tokens[:, None]) - normaliser).exp().squeeze(1)}
-        if self.signals.margin:
-            best = (allowed.topk(2, dim=-1).values - normaliser).exp()
-            columns["margin"] = best[:, 0] - best[:, 1]
-        if self.signals.entropy or self.signals.distribution or self.signals.change:
-            p = (scores - normaliser).exp()
-            columns["entropy"] = normaliser.squeeze(1) - (p * scores).sum(dim=-1)
-            if self.signals.distribution or self.signals.change:
+    def _columns(
+        self, model: DiffusionModel, states: torch.Tensor, noise: torch.Tensor | None
+    ) -> dict[str, torch.Tensor]:
+        columns, signals = {}, self.signals
+        asked = signals.distribution or signals.change > 0
+        if signals.entropy or asked:  # before the mask token is ruled out
+            full = self._cast_scores(model, states)  # [n, vocabulary]
+            normaliser = full.logsumexp(dim=-1, keepdim=True)
+            p = (full - normaliser).exp()
+            columns["entropy"] = normaliser.squeeze(1) - (p * full).sum(dim=-1)
+            if asked:
                 columns["distribution"] = p
+            scores = self._without_mask(full)
+        else:
+            scores, normaliser = self._scores(model, states)
+        tokens = columns["tokens"] = self.sampler.draw(scores, noise)
+        columns["confidence"] = (scores.gather(1, tokens[:, None]) - normaliser).exp().squeeze(1)
+        if signals.margin:
+            best = (scores.topk(2, dim=-1).values - normaliser).exp()
+            columns["margin"] = best[:, 0] - best[:, 1]
         return columns
 
-    def _cast(self, logits: torch.Tensor) -> torch.Tensor:
-        if self.confidence_dtype == "logits":
-            return logits
-        if self.confidence_dtype == "float64" or (logits.dtype == torch.float64 and self.confidence_dtype == "auto"):
-            return logits.double()
-        return logits.float()
+    def _scores(self, model: DiffusionModel, states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return scores [n, vocabulary] in which the mask token is -inf, and the normaliser [n, 1] in which it counts."""
+        scores = self._cast_scores(model, states)
+        normaliser = scores.logsumexp(dim=-1, keepdim=True)
+        return self._without_mask(scores), normaliser
 
-    @staticmethod
-    def _spread(column: torch.Tensor, plan: ForwardPlan, padding: float) -> torch.Tensor:
-        """Lay [n, ...] out as [rows, width, ...], with `padding` where a row has no proposed position."""
-        rows, width = plan.proposed.shape
-        if len(column) == rows * width:
-            return column.view(rows, width, *column.shape[1:])
-        spread = column.new_full((rows * width, *column.shape[1:]), padding)
-        spread[plan.scatter] = column
-        return spread.view(rows, width, *column.shape[1:])
+    def _cast_scores(self, model: DiffusionModel, states: torch.Tensor) -> torch.Tensor:
+        logits = model.logits(states)
+        return self.sampler.scores(logits.to(self.dtype(logits.dtype)))
+
+    def _without_mask(self, scores: torch.Tensor) -> torch.Tensor:
+        scores[:, self.mask_id] = float("-inf")  # in place: [n, vocabulary] is the largest tensor of a step
+        return scores
 
 
-def _pieces(draws: Draws, rows_at_once: int) -> list[tuple[int, list[tuple[torch.Generator, int]]]]:
-    """Cut the rows of all sequences into chunks of at most `rows_at_once`: where each starts, and who draws in it.
+def _chunks(rows: torch.Tensor, vocabulary: int) -> tuple[torch.Tensor, ...]:
+    """Split [n, ...] so that each part has at most CHUNK logits; their number doubles, for a compiled step to hold on to."""
+    n, count = rows.shape[0], 1
+    while n * vocabulary > CHUNK * count and count < n:
+        count *= 2
+    return torch.tensor_split(rows, count) if count > 1 else (rows,)
 
-    A sequence is cut at multiples of `rows_at_once` from its own start, so what it draws does not depend on the batch.
-    """
-    runs = [(g, min(rows_at_once, n - cut)) for g, n in draws for cut in range(0, n, rows_at_once)]
-    pieces: list[tuple[int, list[tuple[torch.Generator, int]]]] = []
-    position = room = 0
-    for generator, count in runs:
-        if count > room:
-            pieces.append((position, []))
-            room = rows_at_once
-        pieces[-1][1].append((generator, count))
-        room, position = room - count, position + count
-    return pieces
+
+def _spread(column: torch.Tensor, inputs: StepInputs, padding: float) -> torch.Tensor:
+    """Lay [n, ...] out as [rows, width, ...], with `padding` where a row has no proposed position."""
+    rows, width = inputs.proposed.shape
+    if inputs.dense:
+        return column.view(rows, width, *column.shape[1:])
+    spread = column.new_full((rows * width + 1, *column.shape[1:]), padding)
+    spread[inputs.scatter] = column
+    return spread[:-1].view(rows, width, *column.shape[1:])

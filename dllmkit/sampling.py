@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-
-Draws = Sequence[tuple[torch.Generator, int]]
-"""For each row of the batch, in order: its generator, and how many of the logits' rows are its own."""
 
 
 class Sampler(Protocol):
@@ -19,7 +15,14 @@ class Sampler(Protocol):
         """Return the logits of the distribution whose probabilities are confidences, [n, vocabulary]."""
         ...
 
-    def draw(self, scores: torch.Tensor, draws: Draws) -> torch.Tensor:
+    def noise(self, n: int, vocabulary: int, generator: torch.Generator, dtype: torch.dtype) -> torch.Tensor | None:
+        """Return the random numbers of one row's `n` draws, [n, vocabulary]; None if it draws without.
+
+        `dtype` is that of the scores.
+        """
+        ...
+
+    def draw(self, scores: torch.Tensor, noise: torch.Tensor | None) -> torch.Tensor:
         """Return one token per row of `scores` [n, vocabulary] in which the mask token is -inf: int64 [n]."""
         ...
 
@@ -38,14 +41,17 @@ class Gumbel:
         """Return the logits as they are."""
         return logits
 
-    def draw(self, scores: torch.Tensor, draws: Draws) -> torch.Tensor:
-        """Return argmax of the noised scores; the first of equal ones at temperature 0."""
+    def noise(self, n: int, vocabulary: int, generator: torch.Generator, dtype: torch.dtype) -> torch.Tensor | None:
+        """Return uniform numbers in float64, as in the released code."""
         if self.temperature == 0:
+            return None
+        return torch.rand(n, vocabulary, generator=generator, dtype=torch.float64, device=generator.device)
+
+    def draw(self, scores: torch.Tensor, noise: torch.Tensor | None) -> torch.Tensor:
+        """Return argmax of the noised scores; the first of equal ones at temperature 0."""
+        if noise is None:
             return scores.argmax(dim=-1)
-        noise = [
-            torch.rand(n, scores.shape[1], generator=g, dtype=torch.float64, device=scores.device) for g, n in draws
-        ]
-        return (scores.double() - self.temperature * (-torch.cat(noise).log()).log()).argmax(dim=-1)
+        return (scores.double() - self.temperature * (-noise.log()).log()).argmax(dim=-1)
 
 
 @dataclass(frozen=True)
@@ -80,11 +86,15 @@ class Categorical:
             logits = logits.masked_fill(logits < kth, lowest)
         return logits
 
-    def draw(self, scores: torch.Tensor, draws: Draws) -> torch.Tensor:
-        """Return a token drawn from softmax(scores), or the most probable one at temperature 0."""
+    def noise(self, n: int, vocabulary: int, generator: torch.Generator, dtype: torch.dtype) -> torch.Tensor | None:
+        """Return exponential numbers, which torch's own multinomial draws too."""
         if self.temperature == 0:
+            return None
+        empty = torch.empty(n, vocabulary, dtype=dtype, device=generator.device)
+        return empty.exponential_(1, generator=generator)
+
+    def draw(self, scores: torch.Tensor, noise: torch.Tensor | None) -> torch.Tensor:
+        """Return a token drawn from softmax(scores), or the most probable one at temperature 0."""
+        if noise is None:
             return scores.argmax(dim=-1)
-        probabilities = scores.softmax(dim=-1)
-        parts = torch.split(probabilities, [n for _, n in draws])
-        drawn = [p.multinomial(1, generator=g) for p, (g, _) in zip(parts, draws, strict=True)]
-        return torch.cat(drawn).squeeze(1)
+        return (scores.softmax(dim=-1) / noise).argmax(dim=-1)  # the least of exponential variables: torch.multinomial

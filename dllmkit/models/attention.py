@@ -6,14 +6,14 @@ that a selector asked for (transformers 5.23 returns none under its own SDPA fun
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from einops import rearrange
 from torch.nn import functional
 
-from dllmkit.plan import ForwardPlan
+from dllmkit.inputs import StepInputs
 from dllmkit.signals import Attention
 
 NAME = "dllmkit"
@@ -28,14 +28,14 @@ class AttentionRows:
     mean: torch.Tensor | None  # [rows, keys] mean over the rows of all visible positions
 
 
-@dataclass(slots=True, eq=False)
 class AttentionStep:
     """What attention needs to know of one forward, and where it leaves the attention rows that were asked for."""
 
-    plan: ForwardPlan
-    wanted: Attention | None
-    layers: frozenset[int]  # `wanted.layers`, counted from 0
-    recorded: torch.Tensor | None = field(default=None)  # [rows, width or query, keys]: sum over layers so far
+    def __init__(self, inputs: StepInputs, wanted: Attention | None, layers: frozenset[int], plain: bool) -> None:
+        self.inputs, self.wanted, self.plain = inputs, wanted, plain
+        self.layers = layers  # `wanted.layers`, counted from 0
+        self.recorded: torch.Tensor | None = None  # [rows, width or query, keys]: sum over layers so far
+        self.mask = (inputs.key_positions >= 0)[:, None, None, :] if inputs.masked else None  # [rows, 1, 1, keys]
 
     @property
     def every_row(self) -> bool:
@@ -43,40 +43,55 @@ class AttentionStep:
         return self.wanted is not None and (self.wanted.of == "query" or self.wanted.mean)
 
     def exchange(self, layer: int, key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Store the query's keys and values; return those of every visible position, [rows, kv_heads, keys, head_dim]."""
-        plan = self.plan
-        if plan.kv is None:
+        """Store the query's keys and values; return those of every visible position, [rows, kv_heads, keys, head_dim].
+
+        What is returned is a view of the store, unless the rows are not neighbours in it.
+        """
+        inputs = self.inputs
+        if inputs.store is None:
             return key, value
-        return plan.kv.exchange(layer, plan.kv_rows, plan.row_index, plan.slots, plan.n_keys, key, value)
+        sides = []
+        for store, fresh in ((inputs.store.keys[layer], key), (inputs.store.values[layer], value)):
+            # indexed dimensions come first: [rows, query, kv_heads, head_dim]
+            store[inputs.rows[:, None], :, inputs.slots] = fresh.transpose(1, 2)
+            chosen = store[inputs.rows] if inputs.gathered else store
+            sides.append(chosen[:, :, : inputs.key_positions.shape[1]])
+        return sides[0], sides[1]
 
     def record(self, query: torch.Tensor, keys: torch.Tensor, scaling: float) -> None:
         """Add this layer's attention rows, averaged over the query heads; `query` [rows, heads, query, head_dim]."""
         if not self.every_row:
-            own = self.plan.own[:, None, :, None].expand(-1, query.shape[1], -1, query.shape[3])
+            own = self.inputs.own[:, None, :, None].expand(-1, query.shape[1], -1, query.shape[3])
             query = query.gather(2, own)  # [rows, heads, width, head_dim]
         wide = torch.float64 if query.dtype == torch.float64 else torch.float32
-        grouped = rearrange(query, "r (k g) q d -> r k (g q) d", k=keys.shape[1]).to(wide)
-        scores = grouped @ keys.to(wide).transpose(2, 3) * scaling  # [rows, kv_heads, groups * query, keys]
-        if self.plan.key_mask is not None:
-            scores = scores.masked_fill(~self.plan.key_mask, float("-inf"))
-        rows = rearrange(scores.softmax(dim=-1), "r k (g q) v -> r (k g) q v", q=query.shape[2]).mean(dim=1)
+        rows = _probabilities(query.to(wide), keys.to(wide), self.mask, scaling)
+        rows = rearrange(rows, "r k (g q) v -> r (k g) q v", q=query.shape[2]).mean(dim=1)
         self.recorded = rows if self.recorded is None else self.recorded + rows
 
     def result(self) -> AttentionRows | None:
         """Return what was asked for, averaged over layers."""
         if self.recorded is None or self.wanted is None:
             return None
-        plan = self.plan
-        queries = plan.query_positions if self.every_row else plan.proposed
+        inputs = self.inputs
+        queries = inputs.query_positions if self.every_row else inputs.proposed
         rows = (self.recorded / len(self.layers)).masked_fill((queries < 0)[:, :, None], 0.0)
-        mean = (
-            plan.memory.attention_mean(plan.row_index, queries, plan.key_positions, rows) if self.wanted.mean else None
-        )
+        mean = None
+        if self.wanted.mean:
+            mean = inputs.memory.attention_mean(inputs.rows, queries, inputs.key_positions, rows, inputs.gathered)
         if self.every_row and self.wanted.of == "eligible":
-            queries = plan.proposed
-            own = plan.own[:, :, None].expand(-1, -1, rows.shape[2])
+            queries = inputs.proposed
+            own = inputs.own[:, :, None].expand(-1, -1, rows.shape[2])
             rows = rows.gather(1, own).masked_fill((queries < 0)[:, :, None], 0.0)
         return AttentionRows(rows, queries, mean)
+
+
+def _probabilities(query: torch.Tensor, keys: torch.Tensor, mask: torch.Tensor | None, scaling: float) -> torch.Tensor:
+    """Return softmax(Q K^T scaling), [rows, kv_heads, heads / kv_heads * query, keys]."""
+    grouped = rearrange(query, "r (k g) q d -> r k (g q) d", k=keys.shape[1])
+    scores = grouped @ keys.transpose(2, 3) * scaling
+    if mask is not None:
+        scores = scores.masked_fill(~mask, float("-inf"))
+    return scores.softmax(dim=-1)
 
 
 def attend(
@@ -99,8 +114,12 @@ def attend(
     keys, values = step.exchange(module.layer_idx, key, value)
     if module.layer_idx in step.layers:
         step.record(query, keys, scaling)
+    if step.plain:
+        weights = _probabilities(query, keys, step.mask, scaling)
+        out = rearrange(weights @ values, "r k (g q) d -> r q (k g) d", q=query.shape[2])
+        return out, None
     grouped = query.shape[1] != keys.shape[1]
     out = functional.scaled_dot_product_attention(
-        query, keys, values, attn_mask=step.plan.key_mask, scale=scaling, enable_gqa=grouped
+        query, keys, values, attn_mask=step.mask, scale=scaling, enable_gqa=grouped
     )
     return out.transpose(1, 2), None

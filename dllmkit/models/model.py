@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 
+from dllmkit.inputs import StepInputs
 from dllmkit.kv import KVStore
 from dllmkit.memory import Memory
 from dllmkit.models.attention import NAME, AttentionRows, AttentionStep, attend
 from dllmkit.models.family import Architecture
-from dllmkit.plan import ForwardPlan
 from dllmkit.signals import Signals
 
 
@@ -27,7 +27,8 @@ class Hidden:
 class DiffusionModel:
     """A network of transformers' classes with what its family says of it; attention is bidirectional.
 
-    `network` is a causal-LM class of transformers (Llama, Qwen2) on `device` in `dtype`.
+    `network` is a causal-LM class of transformers (Llama, Qwen2) on `device` in `dtype`. `plain_attention` computes
+    attention as two matrix products and a softmax in that dtype, instead of torch's fused kernel.
     """
 
     network: Any
@@ -35,16 +36,19 @@ class DiffusionModel:
     device: torch.device
     dtype: torch.dtype
     tokenizer: Any = None
+    plain_attention: bool = False
 
     @classmethod
-    def wrap(cls, network: Any, architecture: Architecture, tokenizer: Any = None) -> DiffusionModel:
+    def wrap(
+        cls, network: Any, architecture: Architecture, tokenizer: Any = None, plain_attention: bool = False
+    ) -> DiffusionModel:
         """Take a loaded network and route its attention through the plan."""
         from transformers import AttentionInterface
 
         AttentionInterface.register(NAME, attend)
         network.config._attn_implementation = NAME
         weight = network.lm_head.weight
-        return cls(network, architecture, weight.device, weight.dtype, tokenizer)
+        return cls(network, architecture, weight.device, weight.dtype, tokenizer, plain_attention)
 
     @property
     def n_layers(self) -> int:
@@ -64,7 +68,7 @@ class DiffusionModel:
 
     def new_memory(self, signals: Signals, rows: int, length: int, stored: bool) -> Memory:
         """Make the memory that the signals need, empty; `stored` says whether forwards read a KV store."""
-        return Memory(signals, rows, length, stored, self.device, self.dtype)
+        return Memory(signals, rows, length, stored, self.device, self.dtype, self.vocabulary)
 
     def layer_indices(self, signals: Signals) -> frozenset[int]:
         """Turn the declared attention layers (negative: from the end) into indices; refuse those the model lacks."""
@@ -75,14 +79,16 @@ class DiffusionModel:
             raise ValueError(f"attention of layers {signals.attention.layers} asked for, the model has {n} layers")
         return frozenset(layer % n for layer in signals.attention.layers)
 
-    def forward(self, plan: ForwardPlan, signals: Signals) -> Hidden:
-        """Run one forward of the plan's query rows over their visible keys, writing keys and values to the store."""
+    def forward(self, inputs: StepInputs, signals: Signals) -> Hidden:
+        """Run one forward of the query rows over their visible keys, writing keys and values to the store."""
         body = self.network.model
-        step = AttentionStep(plan, signals.attention, self.layer_indices(signals))
-        hidden = body.embed_tokens(plan.tokens)  # [rows, query, model width]
+        step = AttentionStep(inputs, signals.attention, self.layer_indices(signals), self.plain_attention)
+        hidden = body.embed_tokens(inputs.tokens)  # [rows, query, model width]
         half = hidden.dtype in (torch.bfloat16, torch.float16)
         wide = hidden.float() if half and self.architecture.rotary == "float32" else hidden
-        rotary = body.rotary_emb(wide, plan.positions)  # cosines and sines in the dtype of `wide`; `attend` casts back
+        rotary = body.rotary_emb(
+            wide, inputs.positions
+        )  # cosines and sines in the dtype of `wide`; `attend` casts back
         for layer in body.layers:
             hidden = layer(hidden, attention_mask=None, position_embeddings=rotary, step=step)
         return Hidden(body.norm(hidden), step.result())

@@ -157,6 +157,7 @@ def engine_logits(model: DiffusionModel, tokens: torch.Tensor, query: Sequence[i
 
     import numpy as np
 
+    from dllmkit.inputs import prepare
     from dllmkit.plan import pack
     from dllmkit.signals import Signals
     from dllmkit.state import Request, Row
@@ -165,8 +166,9 @@ def engine_logits(model: DiffusionModel, tokens: torch.Tensor, query: Sequence[i
     row.visible, row.query = np.arange(len(tokens)), np.array(query)
     row.eligible = row.query[-1:]
     lane: Any = SimpleNamespace(row=row, slot=0, idle=0, selection=SimpleNamespace(inputs=lambda row: (), patience=1))
-    (plan,) = pack([lane], kv, model.new_memory(Signals(), 1, lane.row.length, stored=True), model.device)
-    return model.logits(model.forward(plan, Signals()).states[0])
+    (plan,) = pack([lane], kv)
+    inputs = prepare(plan, kv, model.new_memory(Signals(), 1, lane.row.length, stored=True))
+    return model.logits(model.forward(inputs, Signals()).states[0])
 
 
 def published(plain: torch.Tensor, reference: torch.Tensor, shift: int, tolerance: float) -> Finding:

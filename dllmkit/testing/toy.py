@@ -109,7 +109,7 @@ def toy_decode(
         )
         for i, p in enumerate(prompts)
     ]  # fmt: skip
-    proposer = Proposer(sampler or Gumbel(), policy.unmask_selector.signals, special.mask_id)
+    proposer = Proposer(sampler or Gumbel(), policy.unmask_selector.signals, special.mask_id, released=as_released)
     rows: dict[int, Row] = {}
     steps = []
     for row, step in decode(model, requests, policy, proposer, batch_size):

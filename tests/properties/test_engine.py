@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from policies import EveryOther, EverythingStored, RandomQuery, RightToLeft, Window
 
+from dllmkit.inputs import StepInputs, prepare
 from dllmkit.lane import Lane
 from dllmkit.models.model import DiffusionModel
-from dllmkit.plan import ForwardPlan, pack
+from dllmkit.plan import pack
 from dllmkit.sampling import Categorical, Gumbel
 from dllmkit.signals import Signals
 from dllmkit.state import Request, Row, Span
@@ -131,10 +132,10 @@ class RowsShiftedByOne:
 
         return replace(self.model.architecture, shift=1)
 
-    def forward(self, plan: ForwardPlan, signals: Signals):
+    def forward(self, inputs: StepInputs, signals: Signals):
         from dataclasses import replace
 
-        hidden = self.model.forward(plan, signals)
+        hidden = self.model.forward(inputs, signals)
         return replace(hidden, states=hidden.states.roll(-1, dims=1))
 
 
@@ -186,9 +187,7 @@ def test_a_cached_forward_equals_the_full_one(
         # what is read was computed on another visible set: make it fresh, so that equality is exact
         fresh = model.new_kv(1, length)
         full = forward(model, lane, fresh, row.visible)
-        kv.keys, kv.values, kv.slot_of, kv.n_used, kv.capacity = (
-            fresh.keys, fresh.values, fresh.slot_of, fresh.n_used, fresh.capacity,
-        )  # fmt: skip
+        kv = fresh
         part = forward(model, lane, kv, row.query)
         index = np.searchsorted(row.visible, row.query)
         assert torch.allclose(part[0], full[0, index], atol=1e-5)  # RMSNorm and RoPE go through float32
@@ -196,8 +195,8 @@ def test_a_cached_forward_equals_the_full_one(
 
 def forward(model, lane, kv, query):
     lane.row.query = query
-    (plan,) = pack([lane], kv, model.new_memory(Signals(), 1, lane.row.length, True), model.device)
-    return model.forward(plan, Signals()).states
+    (plan,) = pack([lane], kv)
+    return model.forward(prepare(plan, kv, model.new_memory(Signals(), 1, lane.row.length, True)), Signals()).states
 
 
 @given(st.integers(0, 10_000))

@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from methods import WithSources, cached_policies, decays, fixed, selectors, sliding, windows
 
+from dllmkit.inputs import StepInputs
 from dllmkit.models.model import DiffusionModel, Hidden
-from dllmkit.plan import ForwardPlan
 from dllmkit.signals import Signals
 from dllmkit.testing.toy import toy_decode, toy_model, toy_policy
 from dllmkit_baseline.full import Full
@@ -42,9 +42,9 @@ class Wrapped:
 class Blank(Wrapped):
     """Row 0 predicts nothing: in a shifted model no row speaks for position 0."""
 
-    def forward(self, plan: ForwardPlan, signals: Signals) -> Hidden:
-        hidden = self.model.forward(plan, signals)
-        return replace(hidden, states=hidden.states * (plan.query_positions != 0)[:, :, None])
+    def forward(self, inputs: StepInputs, signals: Signals) -> Hidden:
+        hidden = self.model.forward(inputs, signals)
+        return replace(hidden, states=hidden.states * (inputs.query_positions != 0)[:, :, None])
 
 
 class Shifted(Wrapped):
@@ -54,9 +54,9 @@ class Shifted(Wrapped):
     def architecture(self):
         return replace(self.model.architecture, shift=1)
 
-    def forward(self, plan: ForwardPlan, signals: Signals) -> Hidden:
-        hidden = self.model.forward(plan, signals)
-        at = plan.query_positions
+    def forward(self, inputs: StepInputs, signals: Signals) -> Hidden:
+        hidden = self.model.forward(inputs, signals)
+        at = inputs.query_positions
         follows = torch.zeros_like(at, dtype=torch.bool)
         follows[:, :-1] = (at[:, 1:] == at[:, :-1] + 1) & (at[:, :-1] >= 0)
         return replace(hidden, states=hidden.states.roll(-1, dims=1) * follows[:, :, None])

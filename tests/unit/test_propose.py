@@ -10,11 +10,13 @@ import torch
 from policies import RandomQuery, Window
 
 import dllmkit.propose
+from dllmkit.inputs import prepare
 from dllmkit.loop import Batch
 from dllmkit.plan import pack
 from dllmkit.propose import Proposer
 from dllmkit.sampling import Gumbel
 from dllmkit.signals import Attention, Signals
+from dllmkit.sizing import EAGER
 from dllmkit.state import Request
 from dllmkit.testing.toy import toy_model, toy_policy
 
@@ -49,6 +51,7 @@ def plain(model, row):
 class Step:
     batch: Batch
     model: object
+    noise: object
 
     def plans(self):
         for lane in self.batch.lanes:
@@ -57,19 +60,22 @@ class Step:
             row.visible = lane.context(row)
             row.query = lane.cache.query(row)
             lane.settle(self.batch.kv)
-        return pack(self.batch.lanes, self.batch.kv, self.batch.memory, self.model.device)
+        return [
+            (plan, prepare(plan, self.batch.kv, self.batch.memory, self.noise(self.model, plan)).typed())
+            for plan in pack(self.batch.lanes, self.batch.kv)
+        ]
 
 
-def start(model, policy, lengths=((4, 12), (7, 9), (2, 16))):
+def start(model, policy, lengths=((4, 12), (7, 9), (2, 16)), sampler=None):
     special = model.architecture.special
     random = np.random.default_rng(0)
     requests = [
         Request(i, tuple(random.integers(0, 22, p).tolist()), g, special.mask_id, shift=model.architecture.shift)
         for i, (p, g) in enumerate(lengths)
     ]
-    batch = Batch.of(model, requests, policy, len(requests))
+    batch = Batch.of(model, requests, policy, len(requests), EAGER)
     batch.fill()
-    return Step(batch, model)
+    return Step(batch, model, Proposer(sampler or Gumbel(), Signals(), 23).noise)
 
 
 @pytest.mark.parametrize("shift", [0, 1])
@@ -85,15 +91,15 @@ def test_signals_equal_a_plain_full_computation(shift, cached, of, pruned):
     proposer = Proposer(Gumbel(), signals, model.architecture.special.mask_id)
     plans = step.plans()
     if cached:
-        for plan in plans:
-            model.forward(plan, Signals())
+        for _, inputs in plans:
+            model.forward(inputs, Signals())
         for lane in step.batch.lanes:
             lane.row.nfe += 1
         plans = step.plans()
-        assert all(len(lane.row.query) < len(lane.row.visible) for plan in plans for lane in plan.lanes)
+        assert all(len(lane.row.query) < len(lane.row.visible) for plan, _ in plans for lane in plan.lanes)
     seen = 0
-    for plan in plans:
-        proposal = proposer.propose(model, model.forward(plan, signals), plan)
+    for plan, inputs in plans:
+        proposal = proposer.propose(model, model.forward(inputs, signals), inputs)
         for i, lane in enumerate(plan.lanes):
             row, n = lane.row, len(lane.row.eligible)
             seen += 1
@@ -129,9 +135,9 @@ def test_signals_equal_a_plain_full_computation(shift, cached, of, pruned):
 
 def test_nothing_is_computed_that_was_not_asked_for():
     model = toy_model(4)
-    (plan, *_) = start(model, toy_policy()).plans()
-    hidden = model.forward(plan, Signals())
-    proposal = Proposer(Gumbel(), Signals(), 23).propose(model, hidden, plan)
+    ((_, inputs), *_) = start(model, toy_policy()).plans()
+    hidden = model.forward(inputs, Signals())
+    proposal = Proposer(Gumbel(), Signals(), 23).propose(model, hidden, inputs)
     assert hidden.attention is None
     asked = ("margin", "entropy", "distribution", "attention", "attention_mean", "observed", "keys")
     assert all(getattr(proposal, name) is None for name in asked)
@@ -142,8 +148,8 @@ def test_chunks_do_not_change_the_result(monkeypatch):
     signals = replace(ALL, attention=None)
 
     def propose():
-        (plan, *_) = start(model, toy_policy()).plans()
-        return Proposer(Gumbel(0.5), signals, 23).propose(model, model.forward(plan, signals), plan)
+        ((_, inputs), *_) = start(model, toy_policy(), sampler=Gumbel(0.5)).plans()
+        return Proposer(Gumbel(0.5), signals, 23).propose(model, model.forward(inputs, signals), inputs)
 
     whole = propose()
     monkeypatch.setattr(dllmkit.propose, "CHUNK", 3 * 24)
@@ -165,8 +171,8 @@ def test_chunks_do_not_change_the_result(monkeypatch):
 )
 def test_confidence_dtype(model_dtype, asked, want):
     model = toy_model(4, dtype=model_dtype)
-    (plan, *_) = start(model, toy_policy()).plans()
-    proposal = Proposer(Gumbel(), Signals(), 23, asked).propose(model, model.forward(plan, Signals()), plan)
+    ((_, inputs), *_) = start(model, toy_policy()).plans()
+    proposal = Proposer(Gumbel(), Signals(), 23, asked).propose(model, model.forward(inputs, Signals()), inputs)
     assert proposal.confidence.dtype == proposal.inputs.dtype == want
     assert 0 <= proposal.confidence[proposal.eligible].min() <= proposal.confidence.max() <= 1.01
 

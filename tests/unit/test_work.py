@@ -8,11 +8,14 @@ from policies import RandomQuery, Window
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from dllmkit.inputs import prepare
 from dllmkit.loop import Batch
+from dllmkit.models.attention import AttentionStep
 from dllmkit.plan import pack
 from dllmkit.propose import Proposer
 from dllmkit.sampling import Gumbel
 from dllmkit.signals import Signals
+from dllmkit.sizing import EAGER
 from dllmkit.state import Request
 from dllmkit.testing.toy import toy_model, toy_policy
 from dllmkit_baseline.fixed_blocks import FixedBlocks
@@ -33,7 +36,7 @@ def steps(model, policy, prompt_length, gen_length, n):
     """Run n steps by hand; yield the lane, its plan, the store and the FLOPs of each."""
     special = model.architecture.special
     request = Request(0, tuple(range(1, prompt_length + 1)), gen_length, special.mask_id)
-    batch = Batch.of(model, [request], policy, 1)
+    batch = Batch.of(model, [request], policy, 1, EAGER)
     batch.fill()
     (lane,) = batch.lanes
     for _ in range(n):
@@ -42,11 +45,12 @@ def steps(model, policy, prompt_length, gen_length, n):
         row.visible = lane.context(row)
         row.query = lane.cache.query(row)
         lane.settle(batch.kv)
-        (plan,) = pack([lane], batch.kv, batch.memory, model.device)
+        (plan,) = pack([lane], batch.kv)
+        inputs = prepare(plan, batch.kv, batch.memory).typed()
         # the counter does not know the CPU's fused kernel, so attention runs as matrix products here
         with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-            Proposer(Gumbel(), Signals(), special.mask_id).propose(model, model.forward(plan, Signals()), plan)
-        yield lane, plan, batch.kv, counter.get_total_flops()
+            Proposer(Gumbel(), Signals(), special.mask_id).propose(model, model.forward(inputs, Signals()), inputs)
+        yield lane, inputs, batch.kv, counter.get_total_flops()
         row.nfe += 1
 
 
@@ -60,11 +64,11 @@ def test_flops_and_bytes(window, cached):
         given["context_window"] = Window(window)
     model = toy_model(layers=LAYERS, width=WIDTH, heads=HEADS, kv_heads=KV_HEADS, vocabulary=VOCABULARY)
     sizes = []
-    for lane, plan, kv, flops in steps(model, toy_policy(**given), prompt_length=6, gen_length=120, n=3):
+    for lane, inputs, kv, flops in steps(model, toy_policy(**given), prompt_length=6, gen_length=120, n=3):
         row = lane.row
         sizes.append(len(row.query))
         assert flops == flops_of(len(row.query), len(row.visible), len(row.eligible))
-        assert plan.n_keys == len(row.visible)
+        assert inputs.key_positions.shape[1] == len(row.visible)
         if not cached:
             assert kv is None  # no store for a policy that never reads one
         else:
@@ -77,9 +81,9 @@ def test_flops_and_bytes(window, cached):
 
 def test_reads_are_views_when_the_rows_are_a_run():
     model = toy_model()
-    *_, (lane, plan, kv, _) = steps(model, toy_policy(cache_policy=RandomQuery()), 6, 30, 2)
+    *_, (lane, inputs, kv, _) = steps(model, toy_policy(cache_policy=RandomQuery()), 6, 30, 2)
     key = torch.zeros(1, 2, len(lane.row.query), 8, dtype=model.dtype)
-    keys, values = kv.exchange(0, plan.kv_rows, plan.row_index, plan.slots, plan.n_keys, key, key)
+    keys, values = AttentionStep(inputs, None, frozenset(), plain=False).exchange(0, key, key)
     assert keys.data_ptr() == kv.keys[0].data_ptr()
     assert values.data_ptr() == kv.values[0].data_ptr()
 
