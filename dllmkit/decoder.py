@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from dllmkit.errors import RecipeError, RequestError
+from dllmkit.execution.eager import Eager
 from dllmkit.loop import decode
 from dllmkit.phases import Phases, unwatched
 from dllmkit.policy import Policy
@@ -22,6 +23,7 @@ from dllmkit.state import Request, Row
 from dllmkit.step import StepRecord
 
 if TYPE_CHECKING:
+    from dllmkit.execution.execution import Execution
     from dllmkit.models.family import Architecture
     from dllmkit.models.model import DiffusionModel
     from dllmkit.recipe import DecodeSettings, Recipe
@@ -35,14 +37,15 @@ Prompt = str | Sequence[int]
 class Decoder:
     """A model with a way to decode it; make one with `from_recipe`.
 
-    Decoding keeps no state in the decoder: calls are independent, and the same prompts and seed give the same results in any
-    batch and order.
+    Decoding keeps no state in the decoder but what it has compiled (`execution`): calls are independent, and the same
+    prompts and seed give the same results in any batch and order.
     """
 
     model: DiffusionModel
     settings: DecodeSettings
     batch_size: int
     recipe: Recipe
+    execution: Execution
 
     @classmethod
     def from_recipe(cls, source: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) -> Decoder:
@@ -62,7 +65,7 @@ class Decoder:
     @classmethod
     def of(cls, model: DiffusionModel, recipe: Recipe) -> Decoder:
         """Put a recipe on a model that is loaded already: several decoders can share one."""
-        decoder = cls(model, recipe.decode, recipe.runtime.batch_size, recipe)
+        decoder = cls(model, recipe.decode, recipe.runtime.batch_size, recipe, execution_of(recipe.runtime.compile))
         decoder._proposer()  # raises now what could only be found out while decoding
         return decoder
 
@@ -166,7 +169,7 @@ class Decoder:
     def _steps(self, requests: Sequence[Request], phase: Phases = unwatched) -> Iterator[tuple[Row, StepRecord]]:
         s = self.settings
         policy = Policy(s.block_scheduler, s.context_window, s.cache_policy, s.unmask_selector, s.stop_rules)
-        return decode(self.model, requests, policy, self._proposer(), self.batch_size, phase)
+        return decode(self.model, requests, policy, self._proposer(), self.batch_size, phase, self.execution)
 
     def _proposer(self) -> Proposer:
         architecture, settings = self.model.architecture, self.settings
@@ -201,6 +204,16 @@ class Decoder:
             seconds=row.seconds,
             answer_length=n,
         )
+
+
+def execution_of(mode: str) -> Execution:
+    """Return how steps run in a mode of `runtime.compile`."""
+    if mode == "none":
+        return Eager()
+    from dllmkit.execution.compiled import Compiled
+    from dllmkit.execution.graphs import Graphed
+
+    return Compiled() if mode == "default" else Graphed()
 
 
 def make_sampler(recipe: Recipe, architecture: Architecture) -> Sampler:

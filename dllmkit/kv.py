@@ -42,6 +42,11 @@ class KVStore:
         self._views: dict[tuple[int, int] | None, Store] = {}
 
     @property
+    def length(self) -> int:
+        """Positions of the longest canvas."""
+        return int(self.slot_of.shape[1])
+
+    @property
     def nbytes(self) -> int:
         """Bytes of device memory held."""
         return sum(t.numel() * t.element_size() for t in [*self.keys, *self.values])

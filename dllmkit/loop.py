@@ -22,7 +22,6 @@ from dllmkit.phases import Phases, unwatched
 from dllmkit.plan import pack
 from dllmkit.policy import Policy
 from dllmkit.propose import Proposer
-from dllmkit.sizing import Sizing
 from dllmkit.slots import UnmaskSelector
 from dllmkit.state import Request, Row
 from dllmkit.step import StepRecord
@@ -44,7 +43,7 @@ def decode(
     independent: the batch changes neither tokens nor counts. `execution` says how `denoise` runs: eagerly unless given.
     """
     execution, selector = execution or Eager(), policy.unmask_selector
-    batch = Batch.of(model, requests, policy, batch_size, execution.sizing)
+    batch = Batch.of(model, requests, policy, batch_size, execution)
     step, noise = partial(denoise, model, proposer, selector), partial(proposer.noise, model)
     run = execution.start(step, noise, batch.kv, batch.memory)
     while batch.fill():
@@ -69,7 +68,8 @@ def decode(
             decided = run(plan, phase)
             with phase("commit"):
                 commits = download(plan, decided, selector)
-                steps = [(lane.row, advance(lane, commit)) for lane, commit in zip(plan.lanes, commits, strict=True)]
+                pairs = zip(plan.lanes, commits, strict=True)
+                steps = [(lane.row, advance(lane, commit, batch.clock)) for lane, commit in pairs]
             yield from steps
         batch.drop_finished()
 
@@ -94,7 +94,7 @@ def denoise(
         return decide(proposal, selector.select(proposal), inputs.force, selector)
 
 
-def advance(lane: Lane, commit: Commit) -> StepRecord:
+def advance(lane: Lane, commit: Commit, now: float) -> StepRecord:
     """Commit, ask the stop rules, and record the step."""
     row = lane.row
     row.commit(commit.positions, commit.tokens, commit.confidence)
@@ -109,7 +109,7 @@ def advance(lane: Lane, commit: Commit) -> StepRecord:
     elif row.first_mask == row.length:
         row.finished = True
     row.nfe += 1
-    row.seconds = time.perf_counter() - lane.started
+    row.seconds = now - lane.started
     return StepRecord(
         row=row.request.index, step=step, block=(row.block.start, row.block.stop), refresh=row.refresh,
         visible=row.visible, query=row.query, eligible=row.eligible, chosen=commit.positions, tokens=commit.tokens,
@@ -130,18 +130,26 @@ class Batch:
     kv: KVStore | None
     memory: Memory
     device: torch.device
+    execution: Execution
     lanes: list[Lane] = field(default_factory=list)
 
+    @property
+    def clock(self) -> float:
+        """Seconds, without those in which steps were compiled or captured."""
+        return time.perf_counter() - self.execution.preparing
+
     @classmethod
-    def of(cls, model: DiffusionModel, requests: Iterable[Request], policy: Policy, size: int, sizing: Sizing) -> Batch:
+    def of(
+        cls, model: DiffusionModel, requests: Iterable[Request], policy: Policy, size: int, execution: Execution
+    ) -> Batch:
         """Queue the requests; the KV store is made only for cache policies that read it."""
         waiting = deque(requests)
         size = min(size, len(waiting))
-        places = sizing.rows(size)
+        places = execution.sizing.rows(size)
         longest = max((r.length for r in waiting), default=0)
         kv = model.new_kv(places, longest) if policy.cache_policy.reads_cache and waiting else None
         memory = model.new_memory(policy.unmask_selector.signals, places, longest, stored=kv is not None)
-        return cls(policy, waiting, size, places, kv, memory, model.device)
+        return cls(policy, waiting, size, places, kv, memory, model.device, execution)
 
     def fill(self) -> bool:
         """Give free places to waiting requests; False when nothing is left to do."""
@@ -152,7 +160,7 @@ class Batch:
             if self.kv is not None:
                 self.kv.clear(slot)
             self.memory.clear(slot)
-            self.lanes.append(Lane.begin(Row(request), slot, self.policy, generator, time.perf_counter()))
+            self.lanes.append(Lane.begin(Row(request), slot, self.policy, generator, self.clock))
         return bool(self.lanes)
 
     def drop_finished(self) -> None:

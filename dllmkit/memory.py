@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import copy
 
 import torch
@@ -42,6 +44,19 @@ class Memory:
         if self.change is not None:
             self.change.reserve(width)
 
+    @property
+    def width(self) -> int:
+        """Positions that proposals may have: what `reserve` has made room for."""
+        return self.change.positions.shape[1] if self.change is not None else 0
+
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Undo at the end what a step did that a second one would not do again: the same writes are left."""
+        kept = [] if self.change is None else [(t, t.clone()) for t in self.change.tensors]
+        yield
+        for tensor, before in kept:
+            tensor.copy_(before)
+
     def view(self, span: tuple[int, int] | None) -> Memory:
         """Return the rows from `start` to `stop` as a memory of their own on the same tensors, or all rows."""
         if span is None:
@@ -67,7 +82,7 @@ class Memory:
             if kept is not None:
                 kept[target] = kept[source]
         if self.change is not None:
-            for kept in (self.change.positions, self.change.distribution, self.change.history):
+            for kept in self.change.tensors:
                 kept[target] = kept[source]
 
     def observe(self, rows: torch.Tensor, positions: torch.Tensor, confidence: torch.Tensor) -> None:
@@ -122,14 +137,15 @@ class Change:
         self.distribution = torch.zeros(rows, 0, vocabulary, device=device, dtype=dtype)
         self.history = torch.zeros(rows, 0, n, device=device, dtype=dtype)
 
+    @property
+    def tensors(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Positions, distributions and history."""
+        return self.positions, self.distribution, self.history
+
     def view(self, rows: slice) -> Change:
         """Return some rows, on the same tensors."""
         part = copy(self)
-        part.positions, part.distribution, part.history = (
-            self.positions[rows],
-            self.distribution[rows],
-            self.history[rows],
-        )
+        part.positions, part.distribution, part.history = (tensor[rows] for tensor in self.tensors)
         return part
 
     def update(self, rows: torch.Tensor, positions: torch.Tensor, p: torch.Tensor) -> torch.Tensor:

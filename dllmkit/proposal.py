@@ -45,6 +45,17 @@ class KeyColumns:
     proposed: torch.Tensor  # [rows, width] int64: the key column of each proposed position, 0 in the padding
 
 
+def upper_bound(size: int) -> int:
+    """Return a bound of a size that takes few values: 32, 64, 128, ...
+
+    For loops whose rounds follow a size: a compiled step is compiled anew for each number of rounds, not for each size.
+    """
+    bound = 32
+    while bound < size:
+        bound *= 2
+    return bound
+
+
 def ranks(score: torch.Tensor) -> torch.Tensor:
     """Rank the columns of each row by descending score, from 0; equal scores rank by ascending column.
 

@@ -118,7 +118,7 @@ def attend(
         weights = _probabilities(query, keys, step.mask, scaling)
         out = rearrange(weights @ values, "r k (g q) d -> r q (k g) d", q=query.shape[2])
         return out, None
-    grouped = query.shape[1] != keys.shape[1]
+    grouped = module.num_key_value_groups > 1
     out = functional.scaled_dot_product_attention(
         query, keys, values, attn_mask=step.mask, scale=scaling, enable_gqa=grouped
     )

@@ -51,19 +51,15 @@ def _device_problem(device: str) -> str | None:
     return None if re.fullmatch(r"auto|cpu|cuda(:\d+)?", device) else "expected auto, cpu, cuda or cuda:N"
 
 
-def _compile_problem(mode: str) -> str | None:
-    if mode in ("default", "reduce-overhead"):
-        return "which is not implemented yet, expected none"
-    return None if mode == "none" else "expected none"
-
-
 @dataclass(frozen=True)
 class RuntimeSettings:
     """Where and how the model runs; nothing here changes what is decoded, rounding apart."""
 
     device: str = param("auto", "auto, cpu, cuda or cuda:N", check=_device_problem)
     dtype: str = param("auto", "precision of the model", choices=("auto", "float64", "float32", "bfloat16", "float16"))
-    compile: str = param("none", "torch.compile mode", check=_compile_problem)
+    compile: str = param(
+        "none", "torch.compile mode; reduce-overhead: CUDA graphs", choices=("none", "default", "reduce-overhead")
+    )
     batch_size: int = param(1, "sequences decoded together", ge=1)
     threads: int | None = param(None, "CPU threads; null leaves torch's choice", ge=1)
 

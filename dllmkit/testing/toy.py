@@ -12,6 +12,7 @@ from dllmkit.step import StepRecord
 if TYPE_CHECKING:
     import torch
 
+    from dllmkit.execution.execution import Execution
     from dllmkit.models.model import DiffusionModel
     from dllmkit.sampling import Sampler
 
@@ -94,6 +95,7 @@ def toy_decode(
     as_released: bool = False,
     sampler: Sampler | None = None,
     seed: int = 0,
+    execution: Execution | None = None,
 ) -> tuple[list[Row], list[StepRecord]]:
     """Decode token-id prompts; return the finished rows in the order of the prompts, and every step record."""
     from dllmkit.decoder import request_seed
@@ -112,7 +114,7 @@ def toy_decode(
     proposer = Proposer(sampler or Gumbel(), policy.unmask_selector.signals, special.mask_id, released=as_released)
     rows: dict[int, Row] = {}
     steps = []
-    for row, step in decode(model, requests, policy, proposer, batch_size):
+    for row, step in decode(model, requests, policy, proposer, batch_size, execution=execution):
         rows[row.request.index] = row
         steps.append(step)
     return [rows[i] for i in range(len(requests))], steps

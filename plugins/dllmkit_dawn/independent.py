@@ -16,12 +16,12 @@ def independent_set(priority: torch.Tensor, candidates: torch.Tensor, conflicts:
     are what the one-by-one search would take. A round that leaves candidates has taken one and dropped one, so width / 2
     rounds are enough, and nothing depends on the data.
     """
-    from dllmkit.proposal import ranks
+    from dllmkit.proposal import ranks, upper_bound
 
     rank = ranks(priority)
     better = rank[:, None, :] < rank[:, :, None]  # [rows, j, i]: is i better than j?
     chosen, left = candidates & False, candidates
-    for _ in range((candidates.shape[1] + 1) // 2):
+    for _ in range(upper_bound(candidates.shape[1]) // 2):
         beaten = (conflicts & better & left[:, None, :]).any(dim=2)
         best = left & ~beaten
         chosen = chosen | best

@@ -10,13 +10,13 @@ import torch
 from policies import RandomQuery, Window
 
 import dllmkit.propose
+from dllmkit.execution.eager import Eager
 from dllmkit.inputs import prepare
 from dllmkit.loop import Batch
 from dllmkit.plan import pack
 from dllmkit.propose import Proposer
 from dllmkit.sampling import Gumbel
 from dllmkit.signals import Attention, Signals
-from dllmkit.sizing import EAGER
 from dllmkit.state import Request
 from dllmkit.testing.toy import toy_model, toy_policy
 
@@ -73,7 +73,7 @@ def start(model, policy, lengths=((4, 12), (7, 9), (2, 16)), sampler=None):
         Request(i, tuple(random.integers(0, 22, p).tolist()), g, special.mask_id, shift=model.architecture.shift)
         for i, (p, g) in enumerate(lengths)
     ]
-    batch = Batch.of(model, requests, policy, len(requests), EAGER)
+    batch = Batch.of(model, requests, policy, len(requests), Eager())
     batch.fill()
     return Step(batch, model, Proposer(sampler or Gumbel(), Signals(), 23).noise)
 

@@ -8,6 +8,7 @@ from policies import RandomQuery, Window
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from dllmkit.execution.eager import Eager
 from dllmkit.inputs import prepare
 from dllmkit.loop import Batch
 from dllmkit.models.attention import AttentionStep
@@ -15,7 +16,6 @@ from dllmkit.plan import pack
 from dllmkit.propose import Proposer
 from dllmkit.sampling import Gumbel
 from dllmkit.signals import Signals
-from dllmkit.sizing import EAGER
 from dllmkit.state import Request
 from dllmkit.testing.toy import toy_model, toy_policy
 from dllmkit_baseline.fixed_blocks import FixedBlocks
@@ -36,7 +36,7 @@ def steps(model, policy, prompt_length, gen_length, n):
     """Run n steps by hand; yield the lane, its plan, the store and the FLOPs of each."""
     special = model.architecture.special
     request = Request(0, tuple(range(1, prompt_length + 1)), gen_length, special.mask_id)
-    batch = Batch.of(model, [request], policy, 1, EAGER)
+    batch = Batch.of(model, [request], policy, 1, Eager())
     batch.fill()
     (lane,) = batch.lanes
     for _ in range(n):
