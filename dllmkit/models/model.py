@@ -47,7 +47,7 @@ class DiffusionModel:
 
         AttentionInterface.register(NAME, attend)
         network.config._attn_implementation = NAME
-        weight = network.lm_head.weight
+        weight = network.model.norm.weight
         return cls(network, architecture, weight.device, weight.dtype, tokenizer, plain_attention)
 
     @property
