@@ -13,6 +13,7 @@ import numpy as np
 
 from dllmkit.errors import RecipeError, RequestError
 from dllmkit.execution.eager import Eager
+from dllmkit.execution.footprint import Footprint, check, footprint
 from dllmkit.loop import decode
 from dllmkit.phases import Phases, unwatched
 from dllmkit.policy import Policy
@@ -167,9 +168,18 @@ class Decoder:
         return list(encoded["input_ids"])
 
     def _steps(self, requests: Sequence[Request], phase: Phases = unwatched) -> Iterator[tuple[Row, StepRecord]]:
+        policy, proposer = self._policy(), self._proposer()
+        check(self.model, requests, policy, proposer, self.batch_size, self.execution)
+        return decode(self.model, requests, policy, proposer, self.batch_size, phase, self.execution)
+
+    def footprint(self, prompts: Iterable[Prompt], *, chat: bool = False) -> Footprint:
+        """Predict the memory that decoding prompts takes beyond the weights, without decoding."""
+        requests, proposer = self.requests(prompts, chat=chat), self._proposer()
+        return footprint(self.model, requests, self._policy(), proposer, self.batch_size, self.execution)
+
+    def _policy(self) -> Policy:
         s = self.settings
-        policy = Policy(s.block_scheduler, s.context_window, s.cache_policy, s.unmask_selector, s.stop_rules)
-        return decode(self.model, requests, policy, self._proposer(), self.batch_size, phase, self.execution)
+        return Policy(s.block_scheduler, s.context_window, s.cache_policy, s.unmask_selector, s.stop_rules)
 
     def _proposer(self) -> Proposer:
         architecture, settings = self.model.architecture, self.settings

@@ -45,6 +45,12 @@ class Memory:
             self.change.reserve(width)
 
     @property
+    def nbytes(self) -> int:
+        """Bytes of device memory held."""
+        kept = [self.confidence, self.attention, *(self.change.tensors if self.change is not None else ())]
+        return sum(tensor.numel() * tensor.element_size() for tensor in kept if tensor is not None)
+
+    @property
     def width(self) -> int:
         """Positions that proposals may have: what `reserve` has made room for."""
         return self.change.positions.shape[1] if self.change is not None else 0

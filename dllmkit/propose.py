@@ -130,7 +130,7 @@ class Proposer:
         asked = signals.distribution or signals.change > 0
         if signals.entropy or asked:  # before the mask token is ruled out
             full = self._cast_scores(model, states)  # [n, vocabulary]
-            normaliser = full.logsumexp(dim=-1, keepdim=True)
+            normaliser = _normaliser(full)
             p = (full - normaliser).exp()
             columns["entropy"] = normaliser.squeeze(1) - (p * full).sum(dim=-1)
             if asked:
@@ -148,7 +148,7 @@ class Proposer:
     def _scores(self, model: DiffusionModel, states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return scores [n, vocabulary] in which the mask token is -inf, and the normaliser [n, 1] in which it counts."""
         scores = self._cast_scores(model, states)
-        normaliser = scores.logsumexp(dim=-1, keepdim=True)
+        normaliser = _normaliser(scores)
         return self._without_mask(scores), normaliser
 
     def _cast_scores(self, model: DiffusionModel, states: torch.Tensor) -> torch.Tensor:
@@ -158,6 +158,12 @@ class Proposer:
     def _without_mask(self, scores: torch.Tensor) -> torch.Tensor:
         scores[:, self.mask_id] = float("-inf")  # in place: [n, vocabulary] is the largest tensor of a step
         return scores
+
+
+def _normaliser(scores: torch.Tensor) -> torch.Tensor:
+    """Return log sum exp of [n, vocabulary], as [n, 1]; one temporary tensor of that size, as few passes as possible."""
+    top = scores.amax(dim=-1, keepdim=True)
+    return (scores - top).exp_().sum(dim=-1, keepdim=True).log_().add_(top)
 
 
 def _chunks(rows: torch.Tensor, vocabulary: int) -> tuple[torch.Tensor, ...]:

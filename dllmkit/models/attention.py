@@ -17,6 +17,7 @@ from dllmkit.inputs import StepInputs
 from dllmkit.signals import Attention
 
 NAME = "dllmkit"
+CHUNK = 1 << 26  # attention probabilities held at once when rows are recorded
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,9 +65,18 @@ class AttentionStep:
             own = self.inputs.own[:, None, :, None].expand(-1, query.shape[1], -1, query.shape[3])
             query = query.gather(2, own)  # [rows, heads, width, head_dim]
         wide = torch.float64 if query.dtype == torch.float64 else torch.float32
-        rows = _probabilities(query.to(wide), keys.to(wide), self.mask, scaling)
-        rows = rearrange(rows, "r k (g q) v -> r (k g) q v", q=query.shape[2]).mean(dim=1)
-        self.recorded = rows if self.recorded is None else self.recorded + rows
+        heads, kv_heads, count = query.shape[1], keys.shape[1], 1
+        while query.shape[0] * heads * query.shape[2] * keys.shape[2] > CHUNK * count and count < kv_heads:
+            count *= 2  # the number of parts doubles, for a compiled step to hold on to
+        total = None
+        grouped = rearrange(query, "r (k g) q d -> r k g q d", k=kv_heads)
+        for q, k in zip(grouped.tensor_split(count, dim=1), keys.tensor_split(count, dim=1), strict=True):
+            rows = _probabilities(q.flatten(1, 2).to(wide), k.to(wide), self.mask, scaling)
+            part = rearrange(rows, "r k (g q) v -> r (k g) q v", q=query.shape[2]).sum(dim=1)
+            total = part if total is None else total + part
+        assert total is not None
+        mean = total / heads
+        self.recorded = mean if self.recorded is None else self.recorded + mean
 
     def result(self) -> AttentionRows | None:
         """Return what was asked for, averaged over layers."""

@@ -37,7 +37,7 @@ class PackedLinear(torch.nn.Module):
     @property
     def weight(self) -> torch.Tensor:
         """The weight in its usual order, [out_features, in_features]: a copy."""
-        weight: torch.Tensor = self.packed.to_dense()
+        weight: torch.Tensor = cast(Any, self.packed).to_dense()
         return weight
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import torch
 
-if TYPE_CHECKING:
-    import torch
+from dllmkit.proposal import ranks, upper_bound
 
 
 def independent_set(priority: torch.Tensor, candidates: torch.Tensor, conflicts: torch.Tensor) -> torch.Tensor:
@@ -16,22 +15,18 @@ def independent_set(priority: torch.Tensor, candidates: torch.Tensor, conflicts:
     are what the one-by-one search would take. A round that leaves candidates has taken one and dropped one, so width / 2
     rounds are enough, and nothing depends on the data.
     """
-    import torch
-
-    from dllmkit.proposal import ranks, upper_bound
-
     rank = ranks(priority)
-    better = rank[:, None, :] < rank[:, :, None]  # [rows, j, i]: is i better than j?
-    # counted by matrix products: sixteen rounds of reductions, fused into one kernel, take minutes to compile
-    neighbour, rival = conflicts.float(), (conflicts & better).float()  # [rows, j, i]
+    rival = conflicts & (rank[:, None, :] < rank[:, :, None])  # [rows, j, i]: is i a better neighbour of j?
     chosen, left = torch.zeros_like(candidates), candidates
     for _ in range(upper_bound(candidates.shape[1]) // 2):
-        best = left & ~_meets(rival, left)
-        chosen = chosen | best
-        left = left & ~best & ~_meets(neighbour, best)
+        chosen, left = _round(conflicts, rival, chosen, left)
     return chosen
 
 
-def _meets(graph: torch.Tensor, members: torch.Tensor) -> torch.Tensor:
-    """Say for each j whether it has an edge of `graph` [rows, j, i] to one of `members` [rows, i]: bool [rows, j]."""
-    return (graph @ members.float()[:, :, None]).squeeze(2) > 0
+@torch.compiler.nested_compile_region  # compiled once: sixteen rounds fused into one kernel take minutes
+def _round(
+    conflicts: torch.Tensor, rival: torch.Tensor, chosen: torch.Tensor, left: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Move those of `left` [rows, width] that no rival beats to `chosen`, and drop their neighbours."""
+    best = left & ~(rival & left[:, None, :]).any(dim=2)
+    return chosen | best, left & ~best & ~(conflicts & best[:, None, :]).any(dim=2)
