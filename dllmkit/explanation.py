@@ -105,6 +105,8 @@ def _check(said: Explanation, proposal: Proposal, who: str) -> None:
         (said.eligible, (rows, width)), (said.visible, (rows, keys)), (said.edges, (rows, width, keys)),
     ):  # fmt: skip
         for name, tensor in part.items():
+            if part is said.visible and str(tensor.dtype) != "torch.bool":
+                raise PluginError(f"{who}: explains '{name}' with {tensor.dtype}, expected torch.bool")
             if tuple(tensor.shape) != expected:
                 raise PluginError(
                     f"{who}: explains '{name}' with shape {list(tensor.shape)}, expected {list(expected)}"

@@ -58,6 +58,9 @@ def run(
     live: Annotated[
         bool | None, typer.Option("--live/--no-live", help="Show the canvas filling up (default: in a terminal).")
     ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="With --out: the trace also says why each step chose what it chose.")
+    ] = False,
 ) -> None:
     """Decode prompts with a recipe.
 
@@ -65,7 +68,7 @@ def run(
     """
     from dllmkit.cli.run import run as command
 
-    command(recipe, overrides or (), prompt or (), prompts, out, json, live)
+    command(recipe, overrides or (), prompt or (), prompts, out, json, live, explain)
 
 
 @app.command(epilog="Example: dllmkit plugins --json")
