@@ -106,3 +106,23 @@ def doctor(json: Json = False) -> None:
     from dllmkit.cli.doctor import doctor as command
 
     command(json)
+
+
+@app.command(epilog="Example: dllmkit run dawn+dsb --explain --out out && dllmkit view out")
+def view(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN [RUN]", help="Folders that `dllmkit run --out` wrote.")],
+    row: Annotated[int | None, typer.Option("--row", metavar="N", min=0, help="Only this prompt, from 0.")] = None,
+    out: Annotated[
+        str | None, typer.Option("--out", metavar="FILE", help="The page to write (default: RUN/view.html).")
+    ] = None,
+    png: Annotated[
+        str | None, typer.Option("--png", metavar="DIR", help="Also write figures here; needs matplotlib.")
+    ] = None,
+    show: Annotated[
+        bool | None, typer.Option("--open/--no-open", help="Open the page in a browser (default: in a terminal).")
+    ] = None,
+) -> None:
+    """Show how a run decoded, step by step, in one HTML file; two runs side by side."""
+    from dllmkit.cli.view import view as command
+
+    command(runs, row, out, png, show)
