@@ -9,7 +9,7 @@ function element(name, className, text) {
 }
 
 class Cells {
-  /** Make the cells of a row within `root`; `onPick(position or null)` is called for the position under the pointer. */
+  /** Make the cells of a row within `root`; `onPick(position)` is called for the position under the pointer. */
   constructor(root, row, onPick) {
     this.row = row;
     this.picked = null;
@@ -31,14 +31,12 @@ class Cells {
       if (position > 0 && /^\s*[^\S\n]\S/.test(final)) cell.classList.add("spaced");
       return cell;
     });
-    root.addEventListener("pointerover", (event) => onPick(this.positionOf(event.target)));
-    root.addEventListener("click", (event) => onPick(this.positionOf(event.target)));
-    root.addEventListener("pointerleave", () => onPick(null));
-  }
-
-  positionOf(target) {
-    const cell = target.closest(".cell");
-    return cell ? Number(cell.dataset.position) : null;
+    for (const kind of ["pointerover", "click"]) {
+      root.addEventListener(kind, (event) => {
+        const cell = event.target.closest(".cell");
+        if (cell) onPick(Number(cell.dataset.position)); // and it stays, until the pointer is over another one
+      });
+    }
   }
 
   show(state, colour) {

@@ -40,7 +40,9 @@ def render(runs: Sequence[ViewedRun], row: int | None = None) -> str:
             length = _length(entry)
             notes.append(f"Prompt {number + 1} is too large to be shown with its details.")
         if used + length > LARGEST and shown:
-            notes.append(f"{len(rows) - len(shown)} more prompts are not on this page: dllmkit view --row N shows one.")
+            notes.append(
+                f"{len(rows) - len(shown)} of {len(rows)} prompts are left out: dllmkit view --row N shows one."
+            )
             break
         used += length
         shown.append(entry)

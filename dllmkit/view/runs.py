@@ -41,10 +41,10 @@ class ViewedRun:
         rows = set()
         with (self.path / TRACE).open("rb") as file:
             for text in file:
+                if b'"schema":1,' in text[:40]:
+                    break  # loading it says what is wrong
                 if text.endswith(b"\n") and b'"kind":"step"' in text[:40]:
                     rows.add(json.loads(text)["row"])
-                elif b'"schema":1,' in text[:40]:
-                    break  # loading it says what is wrong
         return sorted(rows) or Trace.load(self.path / TRACE).rows()
 
     def traces(self, rows: Sequence[int]) -> Iterator[Trace]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import select
@@ -30,12 +31,16 @@ def chromium(folder: Path) -> Iterator[Browser]:
     program = next((found for name in NAMES if (found := shutil.which(name))), None)
     if program is None:
         pytest.skip(f"no browser is installed (looked for {', '.join(NAMES)})")
-    from_us, to_browser = os.pipe()
-    from_browser, to_us = os.pipe()
-    shell = f'exec 3<&{from_us} 4>&{to_us}; exec "$@"'  # the browser reads 3 and writes 4
-    command = ["sh", "-c", shell, "sh", program, *FLAGS, f"--user-data-dir={folder}", "about:blank"]
+    from_us, to_browser = map(_high, os.pipe())
+    from_browser, to_us = map(_high, os.pipe())
+    command = [program, *FLAGS, f"--user-data-dir={folder}", "about:blank"]
+
+    def connect() -> None:  # the browser reads 3 and writes 4
+        os.dup2(from_us, 3)
+        os.dup2(to_us, 4)
+
     process = subprocess.Popen(
-        command, pass_fds=(from_us, to_us), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        command, preexec_fn=connect, close_fds=False, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )  # fmt: skip
     os.close(from_us)
@@ -52,6 +57,13 @@ def chromium(folder: Path) -> Iterator[Browser]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _high(descriptor: int) -> int:
+    """The same file under a number above 9, out of the way of 3 and 4."""
+    moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 10)
+    os.close(descriptor)
+    return moved
 
 
 class Browser:
