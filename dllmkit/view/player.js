@@ -57,15 +57,17 @@ class Player {
 
   refreshTicks() {
     const last = Math.max(this.times.length - 1, 1);
-    const isRefresh = (notch) => this.panels.some((panel, i) => {
-      const state = this.times[notch][i];
-      return state !== this.times[notch - 1][i] && panel.row.isRefresh(state - 1);
-    });
-    return this.times.map((_, notch) => notch).filter((notch) => notch > 0 && isRefresh(notch)).map((notch) => {
+    return this.times.flatMap((states, notch) => {
+      // Steps that this notch adds: more than one where a run is fast.
+      const added = this.panels.flatMap((panel, i) => {
+        const before = notch ? this.times[notch - 1][i] : states[i];
+        return Array.from({ length: states[i] - before }, (_, k) => before + k).filter((step) => panel.row.isRefresh(step));
+      });
+      if (!added.length) return [];
       const tick = element("i");
-      tick.title = `refresh in step ${notch - 1}`;
+      tick.title = `refresh in step ${[...new Set(added)].join(", ")}`;
       tick.style.left = `${(100 * notch) / last}%`;
-      return tick;
+      return [tick];
     });
   }
 

@@ -16,6 +16,9 @@ from dllmkit_dawn.dawn import Dawn
 
 MODEL = toy_model(7, width=16, heads=2, kv_heads=1)
 DAWN = Dawn(tau_high=0.6, tau_sink=0.08, tau_edge=0.03, tau_induce=0.3, tau_low=0.2, layers=1)
+HOSTILE = (
+    "</script><script>alert(1)</script><img src=x onerror=alert(2)>{{script}}{{data}}\"'&<!--\u2028\u202e\x1b[31m\ud800"
+)
 DECODE = "decode:\n  unmask_selector: {name: dawn, tau_high: 0.6}\n  cache_policy: none\nmodel: {path: toy}\n"
 
 

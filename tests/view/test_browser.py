@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 from browser import Browser, Page, chromium
-from runs import write_run
-from test_page import HOSTILE
+from runs import HOSTILE, write_run
 
 from dllmkit.observe.trace import Trace
 from dllmkit.view.page import render

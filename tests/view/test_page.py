@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from runs import write_run
+from runs import HOSTILE, write_run
 
 from dllmkit.errors import DllmkitError
 from dllmkit.observe.lines import from_runs
@@ -23,10 +23,6 @@ from dllmkit_baseline.fixed_blocks import FixedBlocks
 from dllmkit_baseline.quota import Quota
 from dllmkit_dsb.dsb_cache import DsbCache
 from dllmkit_dsb.sliding_block import SlidingBlock
-
-HOSTILE = (
-    "</script><script>alert(1)</script><img src=x onerror=alert(2)>{{script}}{{data}}\"'&<!--\u2028\u202e\x1b[31m\ud800"
-)
 
 
 class Elements(HTMLParser):
