@@ -66,9 +66,10 @@ class Row {
     return this.cached && this.steps[number].refresh;
   }
 
-  /** Whether a stop rule has written a position. */
+  /** Whether a stop rule has written a position that no step had given the same token. */
   filled(position, state) {
-    return this.fill !== null && state >= this.n && position >= this.fill[0];
+    if (this.fill === null || state < this.n || position < this.fill[0]) return false;
+    return this.step[position] === Infinity || this.token[position] !== this.fill[1];
   }
 
   /** The token at a position in a state; null while it is masked. */
