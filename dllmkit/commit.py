@@ -18,7 +18,8 @@ from dllmkit.state import Positions
 class Commit:
     """What one row commits in a step: tokens and confidences at absolute positions, all [n].
 
-    `overwritten` are committed positions that a released fault writes over, with `overwriting` tokens; normally none.
+    `overwritten` are committed positions that a released fault writes over, with `overwriting` tokens; normally none. `forced`
+    says that the selector chose nothing.
     """
 
     positions: Positions
@@ -26,13 +27,14 @@ class Commit:
     confidence: np.ndarray
     overwritten: Positions
     overwriting: np.ndarray
+    forced: bool
 
 
 def decide(proposal: Proposal, chosen: torch.Tensor, force: torch.Tensor, selector: UnmaskSelector) -> torch.Tensor:
     """Return what the step commits, still on the device: tokens, confidences and choice, [3, rows, width].
 
     `chosen` [rows, width] is the selector's word. A row in which it chose nothing commits its most confident mask, unless
-    its selector has patience left (`force` [rows] is False).
+    its selector has patience left (`force` [rows] is False). Of the choice 1 is the selector's, 2 the forced one.
     """
     if chosen.shape != proposal.eligible.shape or chosen.dtype != torch.bool:
         shape = list(proposal.eligible.shape)
@@ -41,19 +43,20 @@ def decide(proposal: Proposal, chosen: torch.Tensor, force: torch.Tensor, select
         )
     stuck = force & ~(chosen & proposal.eligible).any(dim=1)  # [rows]
     best = ranks(proposal.confidence.masked_fill(~proposal.eligible, float("-inf"))) == 0
-    picked = chosen | (stuck[:, None] & best & proposal.eligible)
+    forced = stuck[:, None] & best & proposal.eligible  # [rows, width]
     wide = torch.float64 if proposal.confidence.dtype == torch.float64 else torch.float32  # both hold token ids exactly
-    return torch.stack([p.to(wide) for p in (proposal.tokens, proposal.confidence, picked)])
+    picked = chosen.to(wide) + 2 * forced.to(wide)
+    return torch.stack([proposal.tokens.to(wide), proposal.confidence.to(wide), picked])
 
 
 def download(plan: ForwardPlan, decided: torch.Tensor, selector: UnmaskSelector) -> list[Commit]:
     """Bring the step's commits to the host in one transfer, one Commit per lane of the plan."""
-    tokens, confidence, pick = decided.cpu().numpy()  # each [rows, width]
+    tokens, confidence, picked = decided.cpu().numpy()  # each [rows, width]
     commits = []
     for i, lane in enumerate(plan.lanes):
         row, proposed, n_extra = lane.row, lane.row.proposed, len(lane.row.extra)
         who = f"row {row.request.index}, step {row.step}"
-        columns = np.flatnonzero(pick[i])
+        columns = np.flatnonzero(picked[i])
         if len(columns) and columns[-1] >= len(proposed):
             outside = columns[columns >= len(proposed)].tolist()
             raise PluginError(
@@ -64,9 +67,8 @@ def download(plan: ForwardPlan, decided: torch.Tensor, selector: UnmaskSelector)
             raise ModelError(f"the model gave NaN at positions {bad} ({who})")
         written = tokens[i].astype(np.int64)
         over, new = columns[columns < n_extra], columns[columns >= n_extra]
-        commits.append(
-            Commit(proposed[new], written[new], confidence[i, new].astype(np.float64), proposed[over], written[over])
-        )
+        certainty, forced = confidence[i, new].astype(np.float64), bool((picked[i] > 1).any())
+        commits.append(Commit(proposed[new], written[new], certainty, proposed[over], written[over], forced))
     return commits
 
 

@@ -99,7 +99,8 @@ class Decoder:
         Prompts whose index is in `skip` are not decoded: an interrupted run continues with the others.
         """
         requests = [r for r in self.requests(prompts, chat=chat) if r.index not in skip]
-        for row, step in self._steps(requests, phase):
+        details = any(getattr(observer, "details", False) for observer in observers)
+        for row, step in self._steps(requests, phase, details):
             for observer in observers:
                 observer.on_step(step)
             if row.finished:
@@ -108,9 +109,9 @@ class Decoder:
                     observer.on_result(result)
                 yield result
 
-    def stream(self, prompt: Prompt, *, chat: bool = False) -> Iterator[StepRecord]:
-        """Decode one prompt and yield a step record after each forward."""
-        for _, step in self._steps(self.requests([prompt], chat=chat)):
+    def stream(self, prompt: Prompt, *, chat: bool = False, details: bool = False) -> Iterator[StepRecord]:
+        """Decode one prompt and yield a step record after each forward, with `details` also why it chose what it chose."""
+        for _, step in self._steps(self.requests([prompt], chat=chat), details=details):
             yield step
 
     def text(self, tokens: Iterable[int], *, specials: bool = False) -> str | None:
@@ -167,10 +168,12 @@ class Decoder:
         encoded = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True, return_dict=True)
         return list(encoded["input_ids"])
 
-    def _steps(self, requests: Sequence[Request], phase: Phases = unwatched) -> Iterator[tuple[Row, StepRecord]]:
+    def _steps(
+        self, requests: Sequence[Request], phase: Phases = unwatched, details: bool = False
+    ) -> Iterator[tuple[Row, StepRecord]]:
         policy, proposer = self._policy(), self._proposer()
         check(self.model, requests, policy, proposer, self.batch_size, self.execution)
-        return decode(self.model, requests, policy, proposer, self.batch_size, phase, self.execution)
+        return decode(self.model, requests, policy, proposer, self.batch_size, phase, self.execution, details)
 
     def footprint(self, prompts: Iterable[Prompt], *, chat: bool = False) -> Footprint:
         """Predict the memory that decoding prompts takes beyond the weights, without decoding."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -13,6 +13,7 @@ import torch
 from dllmkit.commit import Commit, decide, download
 from dllmkit.execution.eager import Eager
 from dllmkit.execution.execution import Execution
+from dllmkit.explanation import Details, explain
 from dllmkit.inputs import StepInputs
 from dllmkit.kv import KVStore
 from dllmkit.lane import Lane
@@ -21,6 +22,7 @@ from dllmkit.models.model import DiffusionModel
 from dllmkit.phases import Phases, unwatched
 from dllmkit.plan import pack
 from dllmkit.policy import Policy
+from dllmkit.proposal import Proposal
 from dllmkit.propose import Proposer
 from dllmkit.slots import UnmaskSelector
 from dllmkit.state import Request, Row
@@ -36,15 +38,20 @@ def decode(
     batch_size: int = 1,
     phase: Phases = unwatched,
     execution: Execution | None = None,
+    details: bool = False,
 ) -> Iterator[tuple[Row, StepRecord]]:
     """Decode requests, `batch_size` rows at a time, and yield each row with its record after each of its forwards.
 
     A row whose `finished` is set has been yielded for the last time; its place goes to the next request. Rows are
-    independent: the batch changes neither tokens nor counts. `execution` says how `denoise` runs: eagerly unless given.
+    independent: the batch changes neither tokens nor counts. `execution` says how `denoise` runs: eagerly unless given. With
+    `details` the records say why, and steps run eagerly.
     """
     execution, selector = execution or Eager(), policy.unmask_selector
-    batch = Batch.of(model, requests, policy, batch_size, execution)
     step, noise = partial(denoise, model, proposer, selector), partial(proposer.noise, model)
+    proposals: list[Proposal] = []
+    if details:
+        execution, step = Eager(execution.sizing), partial(step, look=proposals.append)
+    batch = Batch.of(model, requests, policy, batch_size, execution)
     run = execution.start(step, noise, batch.kv, batch.memory)
     while batch.fill():
         lanes = batch.lanes
@@ -68,8 +75,9 @@ def decode(
             decided = run(plan, phase)
             with phase("commit"):
                 commits = download(plan, decided, selector)
-                pairs = zip(plan.lanes, commits, strict=True)
-                steps = [(lane.row, advance(lane, commit, batch.clock)) for lane, commit in pairs]
+                whys = explain(plan, proposals.pop(), selector) if details else [None] * len(commits)
+                taken = zip(plan.lanes, commits, whys, strict=True)
+                steps = [(lane.row, advance(lane, commit, batch.clock, why)) for lane, commit, why in taken]
             yield from steps
         batch.drop_finished()
 
@@ -80,10 +88,12 @@ def denoise(
     selector: UnmaskSelector,
     inputs: StepInputs,
     phase: Phases = unwatched,
+    look: Callable[[Proposal], None] | None = None,
 ) -> torch.Tensor:
     """Do what a step does on the device; return tokens, confidences and choice, [3, rows, width].
 
-    Nothing here waits for the device or depends on its data, so that it can be compiled and captured as a whole.
+    Nothing here waits for the device or depends on its data, so that it can be compiled and captured as a whole. `look` is
+    shown the proposal, in eager steps only.
     """
     inputs = inputs.typed()
     with phase("forward"):
@@ -91,10 +101,13 @@ def denoise(
     with phase("propose"):
         proposal = proposer.propose(model, hidden, inputs)
     with phase("select"):
-        return decide(proposal, selector.select(proposal), inputs.force, selector)
+        decided = decide(proposal, selector.select(proposal), inputs.force, selector)
+    if look is not None:
+        look(proposal)
+    return decided
 
 
-def advance(lane: Lane, commit: Commit, now: float) -> StepRecord:
+def advance(lane: Lane, commit: Commit, now: float, details: Details | None = None) -> StepRecord:
     """Commit, ask the stop rules, and record the step."""
     row = lane.row
     row.commit(commit.positions, commit.tokens, commit.confidence)
@@ -111,11 +124,11 @@ def advance(lane: Lane, commit: Commit, now: float) -> StepRecord:
     row.nfe += 1
     row.seconds = now - lane.started
     return StepRecord(
-        row=row.request.index, step=step, block=(row.block.start, row.block.stop), refresh=row.refresh,
+        request=row.request, step=step, block=(row.block.start, row.block.stop), refresh=row.refresh,
         visible=row.visible, query=row.query, eligible=row.eligible, chosen=commit.positions, tokens=commit.tokens,
-        confidence=commit.confidence, canvas=canvas, prompt_length=row.prompt_length,
-        mask_id=row.request.mask_id, finished=row.finished,
-        stop_reason=row.stop_reason if row.finished else None,
+        confidence=commit.confidence, canvas=canvas, finished=row.finished,
+        stop_reason=row.stop_reason if row.finished else None, forced=commit.forced,
+        overwritten=commit.overwritten, overwriting=commit.overwriting, details=details,
     )  # fmt: skip
 
 

@@ -106,7 +106,11 @@ class Selection(Protocol):
 
 @runtime_checkable
 class UnmaskSelector(Protocol):
-    """Decides which eligible masks become tokens (*chosen*)."""
+    """Decides which eligible masks become tokens (*chosen*).
+
+    May also have `explain(proposal) -> Explanation` (dllmkit.explanation): the reasons for its choice, for people to see. It
+    is called after `select`, and only when an observer asks for details.
+    """
 
     @property
     def signals(self) -> Signals:
@@ -148,7 +152,10 @@ class StopRule(Protocol):
 
 
 class Observer(Protocol):
-    """Watches a decode without changing it: trace writer, live view, metrics."""
+    """Watches a decode without changing it: trace writer, live view, metrics.
+
+    May also have `details`, a bool: then step records carry `details` (dllmkit.explanation).
+    """
 
     def on_step(self, step: StepRecord) -> None:
         """Called once per row and forward, after the commit."""

@@ -58,6 +58,9 @@ def run(
     live: Annotated[
         bool | None, typer.Option("--live/--no-live", help="Show the canvas filling up (default: in a terminal).")
     ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="With --out: the trace also says why each step chose what it chose.")
+    ] = False,
 ) -> None:
     """Decode prompts with a recipe.
 
@@ -65,7 +68,7 @@ def run(
     """
     from dllmkit.cli.run import run as command
 
-    command(recipe, overrides or (), prompt or (), prompts, out, json, live)
+    command(recipe, overrides or (), prompt or (), prompts, out, json, live, explain)
 
 
 @app.command(epilog="Example: dllmkit plugins --json")
@@ -103,3 +106,23 @@ def doctor(json: Json = False) -> None:
     from dllmkit.cli.doctor import doctor as command
 
     command(json)
+
+
+@app.command(epilog="Example: dllmkit run dawn+dsb --explain --out out && dllmkit view out")
+def view(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN [RUN]", help="Folders that `dllmkit run --out` wrote.")],
+    row: Annotated[int | None, typer.Option("--row", metavar="N", min=0, help="Only this prompt, from 0.")] = None,
+    out: Annotated[
+        str | None, typer.Option("--out", metavar="FILE", help="The page to write (default: RUN/view.html).")
+    ] = None,
+    png: Annotated[
+        str | None, typer.Option("--png", metavar="DIR", help="Also write figures here; needs matplotlib.")
+    ] = None,
+    show: Annotated[
+        bool | None, typer.Option("--open/--no-open", help="Open the page in a browser (default: in a terminal).")
+    ] = None,
+) -> None:
+    """Show how a run decoded, step by step, in one HTML file; two runs side by side."""
+    from dllmkit.cli.view import view as command
+
+    command(runs, row, out, png, show)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import os
@@ -92,19 +93,22 @@ def run(
     out: str | None = None,
     as_json: bool = False,
     live: bool | None = None,
+    explain: bool = False,
 ) -> None:
     """Decode prompts with a recipe and print answers and metrics; see `dllmkit run --help`."""
     with _clean_exit():
-        _run(recipe, overrides, prompt, prompts, out, as_json, live)
+        _run(recipe, overrides, prompt, prompts, out, as_json, live, explain)
 
 
 def _run(
     recipe: str, overrides: Sequence[str], prompt: Sequence[str], prompts: str | None, out: str | None,
-    as_json: bool, live: bool | None,
+    as_json: bool, live: bool | None, explain: bool,
 ) -> None:  # fmt: skip
     from dllmkit.plugins import load_plugins
     from dllmkit.recipe import load_recipe
 
+    if explain and out is None:
+        raise DllmkitError("--explain writes into the trace of a run folder: add --out DIR")
     plugins = load_plugins()
     plugins.warn()
     read = load_recipe(recipe, overrides, plugins)  # a bad recipe is reported without waiting for standard input
@@ -117,7 +121,7 @@ def _run(
     printer = _Printer(decoder, chosen, as_json, console)
     folder = _open(out, decoder, chosen) if out is not None else None
     try:
-        done = _decode(printer, folder, view)
+        done = _decode(printer, folder, view, explain)
         from dllmkit.observe.metrics import Metrics
 
         metrics = Metrics.of([done.results[i] for i in sorted(done.results)], done.seconds)
@@ -146,7 +150,7 @@ def _open(out: str, decoder: Decoder, prompts: Sequence[Prompt]) -> RunFolder:
     return RunFolder.open(Path(out), recipe.hash, recipe.to_yaml(), prompts, environment(decoder.model))
 
 
-def _decode(printer: _Printer, folder: RunFolder | None, view: Console | None) -> _Progress:
+def _decode(printer: _Printer, folder: RunFolder | None, view: Console | None, explain: bool) -> _Progress:
     """Decode what is not finished yet, and print every result: those of earlier runs first."""
     from dllmkit.observe.trace import Trace
 
@@ -154,7 +158,10 @@ def _decode(printer: _Printer, folder: RunFolder | None, view: Console | None) -
     done = _Progress({**folder.finished}, folder.seconds) if folder is not None else _Progress()
     for index in sorted(done.results):
         printer.result(done.results[index])
-    observers: list[Observer] = [Trace(file=folder.trace, keep=False)] if folder is not None else []
+    observers: list[Observer] = []
+    if folder is not None:
+        text = functools.partial(_text, decoder)
+        observers.append(Trace(file=folder.trace, keep=False, text_of=text, details=explain))
     start = time.perf_counter() - done.seconds
     try:
         with _live(decoder, view, len(prompts), len(done.results)) as shown, _memory():
@@ -179,6 +186,10 @@ def _decode(printer: _Printer, folder: RunFolder | None, view: Console | None) -
     return done
 
 
+def _text(decoder: Decoder, token: int) -> str | None:
+    return decoder.text([token], specials=True)
+
+
 def _view_console(console: Console, as_json: bool, live: bool | None) -> Console | None:
     """Where the live view goes: standard output, or standard error if the former is not for people; None if nowhere."""
     if console.is_terminal and not as_json:
@@ -193,9 +204,8 @@ def _live(decoder: Decoder, view: Console | None, total: int, done: int) -> Abst
         return nullcontext()
     from dllmkit.observe.live import LiveView
 
-    text = decoder.text
     return LiveView(
-        lambda token: f"{token} " if (read := text([token], specials=True)) is None else read,
+        lambda token: f"{token} " if (text := _text(decoder, token)) is None else text,
         view, total, done, decoder.model.architecture.special.eos_ids,
     )  # fmt: skip
 

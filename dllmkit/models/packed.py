@@ -43,7 +43,8 @@ class PackedLinear(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Multiply [..., in_features] to [..., out_features]."""
         if torch.compiler.is_compiling():
-            return _by_number(x, self.number, self.out_features)
+            product: torch.Tensor = _by_number(x, self.number, self.out_features)
+            return product
         return _product(x, self.packed, self.bias)
 
 

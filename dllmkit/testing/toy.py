@@ -96,6 +96,7 @@ def toy_decode(
     sampler: Sampler | None = None,
     seed: int = 0,
     execution: Execution | None = None,
+    details: bool = False,
 ) -> tuple[list[Row], list[StepRecord]]:
     """Decode token-id prompts; return the finished rows in the order of the prompts, and every step record."""
     from dllmkit.decoder import request_seed
@@ -114,7 +115,8 @@ def toy_decode(
     proposer = Proposer(sampler or Gumbel(), policy.unmask_selector.signals, special.mask_id, released=as_released)
     rows: dict[int, Row] = {}
     steps = []
-    for row, step in decode(model, requests, policy, proposer, batch_size, execution=execution):
+    stream = decode(model, requests, policy, proposer, batch_size, execution=execution, details=details)
+    for row, step in stream:
         rows[row.request.index] = row
         steps.append(step)
     return [rows[i] for i in range(len(requests))], steps

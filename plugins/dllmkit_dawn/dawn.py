@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dllmkit.parameters import check_parameters, param
 
 if TYPE_CHECKING:
     import torch
 
+    from dllmkit.explanation import Explanation
     from dllmkit.proposal import KeyColumns, Proposal
     from dllmkit.signals import Signals
     from dllmkit.slots import Selection
@@ -54,6 +55,30 @@ class Dawn:
 
     def select(self, proposal: Proposal) -> torch.Tensor:
         """Choose HIGH, INDUCED and an independent set of the candidates, in rows on their own."""
+        sets = self._sets(proposal)
+        left_out = sets.independent.sum(dim=1) < sets.candidates.sum(dim=1)
+        extra = (proposal.positions >= 0) & ~proposal.eligible  # there only as released: position 0
+        return sets.high | sets.induced | sets.independent | (extra & left_out[:, None])
+
+    def explain(self, proposal: Proposal) -> Explanation:
+        """Name the sets of the choice, the sinks and anchors, and the dependencies with their attention."""
+        from dllmkit.explanation import Explanation
+
+        assert proposal.attention is not None
+        sets = self._sets(proposal)
+        return Explanation(
+            eligible={
+                "high": sets.high,
+                "induced": sets.induced,
+                "candidates": sets.candidates,
+                "independent": sets.independent,
+                "blocked": sets.blocked,
+            },
+            visible={"anchors": sets.anchors, "sinks": self._sinks(proposal)},
+            edges={"depends": proposal.attention * sets.depends},
+        )
+
+    def _sets(self, proposal: Proposal) -> _Sets:
         from dllmkit_dawn.independent import independent_set
 
         keys = proposal.keys
@@ -61,29 +86,45 @@ class Dawn:
         p, mask = proposal.confidence, proposal.eligible  # [rows, width]
         depends = self._dependencies(proposal)  # [rows, width, keys]: does j depend on the key's position?
         high = mask & (p >= self.tau_high)
-        induced = mask & (p >= self.tau_induce) & (depends & self._anchors(proposal, keys)[:, None, :]).any(dim=2)
+        anchors = self._anchors(proposal, keys)
+        induced = mask & (p >= self.tau_induce) & (depends & anchors[:, None, :]).any(dim=2)
         among = depends.gather(2, keys.proposed[:, None, :].expand(-1, p.shape[1], -1))  # [rows, width, width]
         chosen = high | induced
         blockers = {"and": high & induced, "or": chosen, "none": mask & False}[self.blocked]
         blocked = (among & blockers[:, None, :]).any(dim=2)
+        blocked = mask & (p >= self.tau_low) & ~chosen & blocked
         candidates = mask & (p >= self.tau_low) & ~chosen & ~blocked
-        picked = independent_set(p, candidates, among | among.transpose(1, 2))
-        left_out = picked.sum(dim=1) < candidates.sum(dim=1)
-        extra = (proposal.positions >= 0) & ~mask  # there only as released: position 0
-        return chosen | picked | (extra & left_out[:, None])
+        independent = independent_set(p, candidates, among | among.transpose(1, 2))
+        return _Sets(high, induced, blocked, candidates, independent, anchors, depends)
+
+    def _sinks(self, proposal: Proposal) -> torch.Tensor:
+        """Keys that everything attends to, bool [rows, keys]."""
+        assert proposal.attention_mean is not None
+        return proposal.attention_mean > self.tau_sink
 
     def _dependencies(self, proposal: Proposal) -> torch.Tensor:
         """Edges, bool [rows, width, keys], without sinks and without j itself."""
         assert proposal.attention is not None
-        assert proposal.attention_mean is not None
         assert proposal.keys is not None
-        edge = (proposal.attention >= self.tau_edge) & (proposal.attention_mean <= self.tau_sink)[:, None, :]
+        edge = (proposal.attention >= self.tau_edge) & ~self._sinks(proposal)[:, None, :]
         return edge & (proposal.positions[:, :, None] != proposal.keys.positions[:, None, :])
 
     def _anchors(self, proposal: Proposal, keys: KeyColumns) -> torch.Tensor:
         """Committed positions before the block's end that are confident now, bool [rows, keys]."""
         assert proposal.observed is not None
         return keys.committed & (keys.positions < proposal.inputs[:, :1]) & (proposal.observed >= self.tau_high)
+
+
+class _Sets(NamedTuple):
+    """The rule's sets, bool [rows, width]; `anchors` is [rows, keys], `depends` [rows, width, keys]."""
+
+    high: torch.Tensor
+    induced: torch.Tensor
+    blocked: torch.Tensor  # would be candidates
+    candidates: torch.Tensor
+    independent: torch.Tensor
+    anchors: torch.Tensor
+    depends: torch.Tensor
 
 
 class _BlockEnd:

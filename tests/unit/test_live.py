@@ -12,6 +12,7 @@ from rich.console import Console
 
 from dllmkit.observe.live import BLOCK_MASK, MASK, SHADES, LiveView, printable
 from dllmkit.result import Result
+from dllmkit.state import Request
 from dllmkit.step import StepRecord
 
 MASK_ID, END_ID = 99, 98
@@ -22,11 +23,12 @@ def step(canvas: list[int], chosen: dict[int, float], number: int = 0, row: int 
     """A step on a canvas behind a prompt of two tokens; everything is visible and recomputed, block [2, 4)."""
     everything = np.arange(len(canvas) + 2)
     fields: dict[str, object] = {
-        "row": row, "step": number, "block": (2, 4), "refresh": True, "visible": everything, "query": everything,
+        "request": Request(row, (50, 51), len(canvas), MASK_ID), "step": number, "block": (2, 4), "refresh": True,
+        "visible": everything, "query": everything,
         "eligible": everything, "chosen": np.array(sorted(chosen), dtype=np.int64) + 2,
         "tokens": np.array([canvas[p] for p in sorted(chosen)], dtype=np.int64),
         "confidence": np.array([chosen[p] for p in sorted(chosen)]), "canvas": np.array([50, 51, *canvas]),
-        "prompt_length": 2, "mask_id": MASK_ID, "finished": False, "stop_reason": None,
+        "finished": False, "stop_reason": None,
     }  # fmt: skip
     return StepRecord(**{**fields, **changes})  # type: ignore[arg-type]
 

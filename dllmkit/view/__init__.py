@@ -1,0 +1,1 @@
+"""Pictures of a decode: a page for the browser, and figures."""
