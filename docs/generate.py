@@ -10,6 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from cli_page import cli_page
+from tables_page import tables_page
+
+from dllmkit.models import family
 from dllmkit.observe.metrics import DEFINITIONS
 from dllmkit.parameters import describe_parameters
 from dllmkit.plugins import load_plugins
@@ -29,6 +33,11 @@ Made from the code by `python docs/generate.py`; a test fails when it is out of 
 `extends` names one recipe that this one is laid over. `decode` also holds a component for each hook point
 (`block_scheduler`, `context_window`, `cache_policy`, `unmask_selector`) and the list `stop_rules`; see
 [layers and overrides](../concepts/plugins-and-recipes.md#recipes)."""
+
+SOURCE_HEAD = """# Source of the components
+
+Made from the registry by `python docs/generate.py`. Each component is one class in one module; open it to read it. What it computes is on
+the page of its [method](../methods/index.md), its parameters are in [recipe keys and components](components.md)."""
 
 TITLES = {
     "block_scheduler": "Block schedulers: which masks may be committed now",
@@ -59,6 +68,28 @@ def metrics_page() -> str:
     after = rest.partition("\n\n")[2]
     rows = [f"| `{name}` | {_cell(definition)} |" for name, definition in DEFINITIONS.items()]
     return before + "\n".join(["| metric | definition |", "|---|---|", *rows]) + "\n\n" + after
+
+
+def source_page() -> str:
+    """The page of the components' code, module by module, as Markdown that includes the files."""
+    registry = load_plugins(environ={"DLLMKIT_PLUGINS": ""}).registry
+    parts, shown = [SOURCE_HEAD], set()
+    for slot in SLOTS:
+        parts.append(f"## {TITLES[slot].partition(':')[0]}")
+        for name in registry.names(slot):
+            path = Path(inspect.getfile(registry.resolve(slot, name)))
+            shown.add(path)
+            parts += [f"### `{name}`", _included(path)]
+    parts.append("## Shared by components of a plugin")
+    for folder in sorted({path.parent for path in shown} - {Path(inspect.getfile(family)).parent}):
+        for path in sorted(set(folder.glob("*.py")) - shown - {folder / "__init__.py"}):
+            parts += [f"### `{folder.name}.{path.stem}`", _included(path)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _included(path: Path) -> str:
+    name = path.relative_to(HERE.parent).as_posix()
+    return f'??? example "{name}"\n\n    ```{{ .python }}\n    --8<-- "{name}"\n    ```'
 
 
 def _components(registry: Registry, slot: str) -> Iterator[str]:
@@ -108,7 +139,13 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-PAGES = {HERE / "reference" / "components.md": components_page, METRICS: metrics_page}
+PAGES = {
+    HERE / "reference" / "components.md": components_page,
+    HERE / "reference" / "cli.md": cli_page,
+    HERE / "reference" / "source.md": source_page,
+    HERE / "papers" / "tables.md": tables_page,
+    METRICS: metrics_page,
+}
 
 
 def main() -> int:
