@@ -2,7 +2,7 @@
 
 Blocks fenced as python run in order, page by page; yaml blocks are recipes. Of each line that begins with `$` in a console
 block the `dllmkit` part is run, and the output shown below it must be what comes out. Blocks of any other kind are not looked
-at, nor are lab notes, which say what was true on their day.
+at, nor are lab notes, which say what was true on their day. The tutorial is followed by test_tutorial.py.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def pages() -> Iterator[Path]:
     found = [*ROOT.glob("*.md"), *ROOT.glob("plugins/*/README.md"), *(ROOT / "docs").rglob("*.md")]
     for path in sorted(found):
         name = path.relative_to(ROOT).as_posix()
-        if name not in TESTED_ELSEWHERE and not name.startswith("docs/lab/"):
+        if name not in TESTED_ELSEWHERE and not name.startswith(("docs/lab/", "docs/tutorial/")):
             yield path
 
 
