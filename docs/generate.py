@@ -116,7 +116,7 @@ def _table(described: type) -> str:
     rows = [
         "| key | type | default | range | |\n|---|---|---|---|---|",
         *(
-            f"| `{p.name}` | `{_cell(p.type)}` | {'required' if p.required else f'`{_cell(show(plain(p.default)))}`'} "
+            f"| `{p.name}` | `{_cell(p.type.replace(' | None', ' or null'))}` | {'required' if p.required else f'`{_cell(show(plain(p.default)))}`'} "
             f"| {_cell(p.range)} | {_cell(p.doc)} |"
             for p in describe_parameters(described)
         ),

@@ -25,9 +25,14 @@ def on_config(config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Links of a file of the repository's top folder hold there; on its page of the site they are names."""
+    """Make what is written for the repository right for the site: pipes in tables, and files of the top folder.
+
+    In a code span of a table other renderers want `\\|`, which Python-Markdown would show. Links of a file of the top folder hold
+    there; on its page they lead to other pages, or are names.
+    """
     if page.file.src_uri not in ROOT_PAGES:
-        return markdown
+        row = re.compile(r"^\|.*\|$", re.MULTILINE)
+        return row.sub(lambda line: re.sub(r"`[^`]*`", lambda code: code[0].replace("\\|", "|"), line[0]), markdown)
     pages = {name: page for page, name in ROOT_PAGES.items()}
     root = VENDOR.parents[2]
     text = (root / ROOT_PAGES[page.file.src_uri]).read_text(encoding="utf-8")

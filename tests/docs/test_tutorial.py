@@ -14,7 +14,7 @@ import pytest
 import yaml
 from newcomer import Environment, new_environment
 from shell import ROOT
-from test_blocks import commands, fenced, missing
+from test_blocks import commands, expected_status, fenced, missing
 
 FOLDER = ROOT / "docs" / "tutorial"
 EXAMPLES = ROOT / "docs" / "examples"
@@ -68,8 +68,7 @@ def follow(environment: Environment, work: Path, where: str, text: str) -> None:
     """Run the commands of a console block: each succeeds, or fails where an error is shown, and prints what is shown."""
     for command, shown in commands(text):
         outcome = environment.run("bash", "-c", command, cwd=work)
-        expected = 2 if any(line.startswith("error: ") for line in shown) else 0
-        assert outcome.status == expected, f"{where}: {command}\n{outcome.out}{outcome.err}"
+        assert outcome.status == expected_status(shown), f"{where}: {command}\n{outcome.out}{outcome.err}"
         printed = narrow(outcome.out + outcome.err)
         assert missing([narrow(line) for line in shown], printed) == [], f"{where}: {command}\n{printed}"
 
