@@ -1,4 +1,4 @@
-"""A new environment as a newcomer has it: pip, the packages of this one, and the commands on the path."""
+"""A new environment as a newcomer has it: pip, the packages of this one, and the command on the path."""
 
 from __future__ import annotations
 
@@ -28,7 +28,13 @@ class Environment:
     def run(self, *command: str | Path, cwd: Path | None = None, **variables: str) -> Outcome:
         """Run a command away from the checkout, without the variables that could show it the way."""
         path = f"{self.bin}:/usr/bin:/bin"
-        given = {"PATH": path, "HOME": str(self.folder), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "COLUMNS": "132"}
+        given = {
+            "PATH": path,
+            "HOME": str(self.folder),
+            "OMP_NUM_THREADS": "1",
+            "HF_HUB_OFFLINE": "1",
+            "COLUMNS": "132",
+        }
         done = subprocess.run(
             command,
             env={**given, **OFFLINE, "PIP_DISABLE_PIP_VERSION_CHECK": "1", **variables},
@@ -54,8 +60,7 @@ def new_environment(folder: Path) -> Environment:
     seen = [*installed, str(ROOT), str(ROOT / "plugins")]
     (own / "seen.pth").write_text("".join(f"{path}\n" for path in dict.fromkeys(seen)))
     environment = Environment(folder, folder / "venv" / ("Scripts" if sys.platform == "win32" else "bin"))
-    for module in ("dllmkit", "pytest"):
-        script = environment.bin / module
-        script.write_text(f'#!/bin/sh\nexec "{environment.python}" -m {module} "$@"\n')
-        script.chmod(0o755)
+    script = environment.bin / "dllmkit"
+    script.write_text(f'#!/bin/sh\nexec "{environment.python}" -m dllmkit "$@"\n')
+    script.chmod(0o755)
     return environment

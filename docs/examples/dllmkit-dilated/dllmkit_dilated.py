@@ -8,7 +8,7 @@ from dllmkit.parameters import check_parameters, param
 
 @dataclass(frozen=True)
 class Dilated:
-    """Commit every `stride`-th position of a block first, then the positions behind those, and so on."""
+    """Commit every `stride`-th position of a block first, then those behind them, and so on."""
 
     block_length: int = param(32, "positions of a block", ge=1)
     stride: int = param(4, "distance between positions that may be committed together", ge=1)
