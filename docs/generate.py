@@ -15,7 +15,7 @@ from tables_page import tables_page
 
 from dllmkit.models import family
 from dllmkit.observe.metrics import DEFINITIONS
-from dllmkit.parameters import describe_parameters
+from dllmkit.parameters import ParameterInfo, describe_parameters
 from dllmkit.plugins import load_plugins
 from dllmkit.recipe.schema import SECTIONS
 from dllmkit.recipe.values import plain, show
@@ -36,8 +36,9 @@ Made from the code by `python docs/generate.py`; a test fails when it is out of 
 
 SOURCE_HEAD = """# Source of the components
 
-Made from the registry by `python docs/generate.py`. Each component is one class in one module; open it to read it. What it computes is on
-the page of its [method](../methods/index.md), its parameters are in [recipe keys and components](components.md)."""
+Made from the registry by `python docs/generate.py`. Each component is one class in one module; open it to read it.
+What it computes is on the page of its [method](../methods/index.md), its parameters are in [recipe keys and
+components](components.md)."""
 
 TITLES = {
     "block_scheduler": "Block schedulers: which masks may be committed now",
@@ -113,15 +114,16 @@ def _paragraphs(documented: Any) -> Iterator[str]:
 
 
 def _table(described: type) -> str:
-    rows = [
-        "| key | type | default | range | |\n|---|---|---|---|---|",
-        *(
-            f"| `{p.name}` | `{_cell(p.type.replace(' | None', ' or null'))}` | {'required' if p.required else f'`{_cell(show(plain(p.default)))}`'} "
-            f"| {_cell(p.range)} | {_cell(p.doc)} |"
-            for p in describe_parameters(described)
-        ),
-    ]
-    return "\n".join(rows) if len(rows) > 1 else "No parameters." if not dataclasses.fields(described) else ""
+    rows = [_row(p) for p in describe_parameters(described)]
+    if not rows:
+        return "" if dataclasses.fields(described) else "No parameters."
+    return "\n".join(["| key | type | default | range | |", "|---|---|---|---|---|", *rows])
+
+
+def _row(p: ParameterInfo) -> str:
+    kind = _cell(p.type.replace(" | None", " or null"))
+    default = "required" if p.required else f"`{_cell(show(plain(p.default)))}`"
+    return f"| `{p.name}` | `{kind}` | {default} | {_cell(p.range)} | {_cell(p.doc)} |"
 
 
 def _rules(component: Any) -> Iterator[str]:

@@ -27,8 +27,8 @@ def on_config(config: Any) -> Any:
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Make what is written for the repository right for the site: pipes in tables, and files of the top folder.
 
-    In a code span of a table other renderers want `\\|`, which Python-Markdown would show. Links of a file of the top folder hold
-    there; on its page they lead to other pages, or are names.
+    In a code span of a table other renderers want `\\|`, which Python-Markdown would show. Links of a file of the top
+    folder hold there; on its page they lead to other pages, or are names.
     """
     if page.file.src_uri not in ROOT_PAGES:
         row = re.compile(r"^\|.*\|$", re.MULTILINE)

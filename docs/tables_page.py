@@ -15,8 +15,9 @@ Made from the headers of the recipes by `python docs/generate.py`; a test fails 
 compares the parameters of each recipe with the published ones.
 
 Each cell is **accuracy in % / tokens per second / speed-up**, as its authors published it; the speed-up is missing where the
-table has none. Nothing on this page was measured here: see [protocol and drift](protocol.md) before you compare two cells. A cell of model `M`, task
-`T` and length `G` is the recipe `FOLDER/M.T-G`: `dllmkit show FOLDER/M.T-G` prints its parameters. A † marks recipes that run
+table has none. Nothing on this page was measured here: see [protocol and drift](protocol.md) before you compare two
+cells. A cell of model `M`, task `T` and length `G` is the recipe `FOLDER/M.T-G`: `dllmkit show FOLDER/M.T-G` prints
+its parameters. A † marks recipes that run
 with `as_released: false`, because no component expresses what was released; their header says how they differ."""
 
 PAPERS = {"fast_dllm": "Fast-dLLM", "streaming": "Streaming-dLLM", "dsb": "DSB", "dawn": "DAWN"}
@@ -49,7 +50,7 @@ def cells() -> Iterator[Cell]:
         found = FIGURES.match(head["Published"])
         if found is None:
             raise ValueError(f"{path}: 'Published' is not understood: {head['Published']}")
-        times = f" / {found['times']}×" if found["times"] else ""
+        times = f" / {found['times']}\N{MULTIPLICATION SIGN}" if found["times"] else ""
         mark = " †" if "Differs" in head else ""
         yield Cell(
             path.parent.relative_to(RECIPES).as_posix(),

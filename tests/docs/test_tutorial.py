@@ -18,7 +18,9 @@ from test_blocks import commands, expected_status, fenced, missing
 
 FOLDER = ROOT / "docs" / "tutorial"
 EXAMPLES = ROOT / "docs" / "examples"
-TITLE = re.compile(r'(?:python|toml|yaml) title="([^"]+)"')
+TITLE = re.compile(
+    r'(?:python|toml|yaml|\{ \.python) title="([^"]+)"(?: \})?'
+)  # braces keep formatters out of included files
 INCLUDED = re.compile(r'^--8<-- "(.+)"$', re.MULTILINE)
 
 
