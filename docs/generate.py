@@ -34,7 +34,12 @@ Made from the code by `python docs/generate.py`; a test fails when it is out of 
 (`block_scheduler`, `context_window`, `cache_policy`, `unmask_selector`) and the list `stop_rules`; see
 [layers and overrides](../concepts/plugins-and-recipes.md#recipes)."""
 
-SOURCE_HEAD = """# Source of the components
+SOURCE_HEAD = """---
+search:
+  exclude: true
+---
+
+# Source of the components
 
 Made from the registry by `python docs/generate.py`. Each component is one class in one module; open it to read it.
 What it computes is on the page of its [method](../methods/index.md), its parameters are in [recipe keys and
