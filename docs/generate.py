@@ -10,8 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from cli_page import cli_page
+from tables_page import tables_page
+
+from dllmkit.models import family
 from dllmkit.observe.metrics import DEFINITIONS
-from dllmkit.parameters import describe_parameters
+from dllmkit.parameters import ParameterInfo, describe_parameters
 from dllmkit.plugins import load_plugins
 from dllmkit.recipe.schema import SECTIONS
 from dllmkit.recipe.values import plain, show
@@ -29,6 +33,17 @@ Made from the code by `python docs/generate.py`; a test fails when it is out of 
 `extends` names one recipe that this one is laid over. `decode` also holds a component for each hook point
 (`block_scheduler`, `context_window`, `cache_policy`, `unmask_selector`) and the list `stop_rules`; see
 [layers and overrides](../concepts/plugins-and-recipes.md#recipes)."""
+
+SOURCE_HEAD = """---
+search:
+  exclude: true
+---
+
+# Source of the components
+
+Made from the registry by `python docs/generate.py`. Each component is one class in one module; open it to read it.
+What it computes is on the page of its [method](../methods/index.md), its parameters are in [recipe keys and
+components](components.md)."""
 
 TITLES = {
     "block_scheduler": "Block schedulers: which masks may be committed now",
@@ -61,6 +76,28 @@ def metrics_page() -> str:
     return before + "\n".join(["| metric | definition |", "|---|---|", *rows]) + "\n\n" + after
 
 
+def source_page() -> str:
+    """The page of the components' code, module by module, as Markdown that includes the files."""
+    registry = load_plugins(environ={"DLLMKIT_PLUGINS": ""}).registry
+    parts, shown = [SOURCE_HEAD], set()
+    for slot in SLOTS:
+        parts.append(f"## {TITLES[slot].partition(':')[0]}")
+        for name in registry.names(slot):
+            path = Path(inspect.getfile(registry.resolve(slot, name)))
+            shown.add(path)
+            parts += [f"### `{name}`", _included(path)]
+    parts.append("## Shared by components of a plugin")
+    for folder in sorted({path.parent for path in shown} - {Path(inspect.getfile(family)).parent}):
+        for path in sorted(set(folder.glob("*.py")) - shown - {folder / "__init__.py"}):
+            parts += [f"### `{folder.name}.{path.stem}`", _included(path)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _included(path: Path) -> str:
+    name = path.relative_to(HERE.parent).as_posix()
+    return f'??? example "{name}"\n\n    ```{{ .python }}\n    --8<-- "{name}"\n    ```'
+
+
 def _components(registry: Registry, slot: str) -> Iterator[str]:
     for name in registry.names(slot):
         component = registry.resolve(slot, name)
@@ -82,15 +119,16 @@ def _paragraphs(documented: Any) -> Iterator[str]:
 
 
 def _table(described: type) -> str:
-    rows = [
-        "| key | type | default | range | |\n|---|---|---|---|---|",
-        *(
-            f"| `{p.name}` | `{_cell(p.type)}` | {'required' if p.required else f'`{_cell(show(plain(p.default)))}`'} "
-            f"| {_cell(p.range)} | {_cell(p.doc)} |"
-            for p in describe_parameters(described)
-        ),
-    ]
-    return "\n".join(rows) if len(rows) > 1 else "No parameters." if not dataclasses.fields(described) else ""
+    rows = [_row(p) for p in describe_parameters(described)]
+    if not rows:
+        return "" if dataclasses.fields(described) else "No parameters."
+    return "\n".join(["| key | type | default | range | |", "|---|---|---|---|---|", *rows])
+
+
+def _row(p: ParameterInfo) -> str:
+    kind = _cell(p.type.replace(" | None", " or null"))
+    default = "required" if p.required else f"`{_cell(show(plain(p.default)))}`"
+    return f"| `{p.name}` | `{kind}` | {default} | {_cell(p.range)} | {_cell(p.doc)} |"
 
 
 def _rules(component: Any) -> Iterator[str]:
@@ -108,7 +146,13 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-PAGES = {HERE / "reference" / "components.md": components_page, METRICS: metrics_page}
+PAGES = {
+    HERE / "reference" / "components.md": components_page,
+    HERE / "reference" / "cli.md": cli_page,
+    HERE / "reference" / "source.md": source_page,
+    HERE / "papers" / "tables.md": tables_page,
+    METRICS: metrics_page,
+}
 
 
 def main() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import sys
 
 import pytest
 from shell import ROOT
@@ -10,6 +11,7 @@ from shell import ROOT
 from dllmkit.plugins import load_plugins
 from dllmkit.registry import SLOTS
 
+sys.path.insert(0, str(ROOT / "docs"))  # generate.py imports the modules beside it
 GENERATED = runpy.run_path(str(ROOT / "docs" / "generate.py"), run_name="generate")["PAGES"]
 
 

@@ -1,23 +1,20 @@
-"""The example package works by `pip install` alone, in an environment of its own; a broken one beside it stops nothing."""
+"""The example packages work by `pip install` alone, in an environment of its own; a broken one beside them stops nothing."""
 
 from __future__ import annotations
 
 import itertools
 import json
 import shutil
-import subprocess
-import sys
-import sysconfig
-import venv
-from pathlib import Path
 
 import numpy as np
 import pytest
-from shell import ROOT, Outcome
+from newcomer import new_environment
+from shell import ROOT
 
 from dllmkit.state import Request, Row
 
 EXAMPLE = ROOT / "docs" / "examples" / "dllmkit-zigzag"
+PACKAGES = sorted(path.parent for path in EXAMPLE.parent.glob("*/pyproject.toml"))
 
 BROKEN = {
     "pyproject.toml": (
@@ -32,57 +29,33 @@ EXPECTED = "could not be loaded: ModuleNotFoundError: No module named 'a_module_
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory):
-    """The Python of a new environment that sees the packages of this one, with both packages installed by pip."""
-    folder = tmp_path_factory.mktemp("environment")
-    venv.create(folder / "venv", with_pip=True)
-    python = folder / "venv" / ("Scripts" if sys.platform == "win32" else "bin") / "python"
-    (own,) = (folder / "venv").glob("[Ll]ib/**/site-packages")
-    seen = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), str(ROOT), str(ROOT / "plugins")]
-    (own / "seen.pth").write_text("".join(f"{path}\n" for path in dict.fromkeys(seen)))
-    broken = folder / "broken"
+    """A new environment with all packages installed by pip."""
+    environment = new_environment(tmp_path_factory.mktemp("environment"))
+    broken = environment.folder / "broken"
     broken.mkdir()
     for name, text in BROKEN.items():
         (broken / name).write_text(text)
-    shutil.copytree(EXAMPLE, folder / "example")
-    for package in ("example", "broken"):
-        options = ["--no-build-isolation", "--no-deps", "--no-index", "--quiet", "--disable-pip-version-check"]
-        done = _run(python, folder, "-m", "pip", "install", *options, str(folder / package))
-        assert done.status == 0, done.err
-    return python, folder
-
-
-def _run(python: Path, folder: Path, *arguments: str) -> Outcome:
-    """Run Python away from the checkout, without the variables that could show it the way."""
-    variables = {"PATH": str(python.parent), "HOME": str(folder), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(
-        [python, *arguments],
-        env=variables,
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    return Outcome(done.returncode, done.stdout, done.stderr)
+    copies = [shutil.copytree(folder, environment.folder / folder.name) for folder in PACKAGES]
+    environment.install(*copies, broken)
+    return environment
 
 
 def test_it_is_listed_with_its_package_and_the_broken_one_by_name(environment):
-    outcome = _run(*environment, "-m", "dllmkit", "plugins", "--json")
+    outcome = environment.run(environment.python, "-m", "dllmkit", "plugins", "--json")
     assert outcome.status == 0, outcome.err
     report = json.loads(outcome.out)
     (zigzag,) = [c for c in report["components"] if c["name"] == "zigzag"]
     assert (zigzag["package"], zigzag["distribution"]) == ("dllmkit_zigzag", "dllmkit-zigzag 0.1.0")
     assert [p["name"] for p in zigzag["parameters"]] == ["block_length"]
-    assert "fixed_blocks" in {c["name"] for c in report["components"]}
+    assert {"fixed_blocks", "dilated", "grounded"} <= {c["name"] for c in report["components"]}
     assert report["problems"] == [{"plugin": "broken", "distribution": "dllmkit-broken 2.0", "message": EXPECTED}]
 
 
 def test_a_recipe_decodes_with_it(environment):
     overrides = ["decode.block_scheduler=zigzag", "decode.block_scheduler.block_length=8", "decode.gen_length=32"]
     overrides += ["decode.stop_rules=[]", "decode.unmask_selector=quota"]
-    outcome = _run(
-        *environment, "-m", "dllmkit", "run", "baseline/tiny", *overrides, "--prompt", "Sort: 3 1 2", "--json"
-    )
+    run = ["-m", "dllmkit", "run", "baseline/tiny", *overrides, "--prompt", "Sort: 3 1 2", "--json"]
+    outcome = environment.run(environment.python, *run)
     assert outcome.status == 0, outcome.err
     (line,) = outcome.out.splitlines()
     steps = json.loads(line)["commit_step"]
