@@ -68,6 +68,44 @@ def run(
     command(recipe, overrides or (), prompt or (), prompts, out, json, live)
 
 
+@app.command("eval", epilog="Example: dllmkit eval baseline/tiny --task tiny --limit 50 --out runs/baseline")
+def eval_(
+    recipe: Recipe,
+    task: Annotated[
+        str,
+        typer.Option(
+            "--task", metavar="TASK", help="tiny, tiny:KIND,... (the bundled model's), humaneval, or a .jsonl."
+        ),
+    ],
+    overrides: Overrides = None,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", metavar="N", min=1, help="Take N problems (default: 100 of tiny, else all)."),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option("--seed", help="Chooses problems: makes those of tiny, draws the N of --limit elsewhere.")
+    ] = 0,
+    matcher: Annotated[
+        str | None,
+        typer.Option("--matcher", metavar="M", help="exact, number, json, regex:PATTERN or package.module:function."),
+    ] = None,
+    out: Annotated[
+        str | None, typer.Option("--out", metavar="DIR", help="Write samples here; the same command continues there.")
+    ] = None,
+    json: Json = False,
+    execute_code: Annotated[
+        bool, typer.Option("--execute-code", help="Allow humaneval to run, in a sandbox, code that the model wrote.")
+    ] = False,
+) -> None:
+    """Measure how often a recipe is right, and what it costs.
+
+    Under torchrun, problems are shared by its processes: torchrun --nproc_per_node 2 -m dllmkit eval ...
+    """
+    from dllmkit.cli.eval import evaluate as command
+
+    command(recipe, overrides or (), task, limit, seed, matcher, out, json, execute_code)
+
+
 @app.command(epilog="Example: dllmkit plugins --json")
 def plugins(
     combinations: Annotated[

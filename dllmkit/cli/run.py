@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from dllmkit.slots import Observer
 
 
-class _Console(Console):
+class UnbrokenConsole(Console):
+    """A console that leaves a closed pipe to `clean_exit`."""
+
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
 
@@ -101,7 +103,7 @@ def _run(
     plugins.warn()
     read = load_recipe(recipe, overrides, plugins)  # a bad recipe is reported without waiting for standard input
     chosen = collect(prompt, prompts, read.prompts.samples)
-    console = _Console(highlight=False)
+    console = UnbrokenConsole(highlight=False)
     view = _view_console(console, as_json, live)
     with nullcontext() if view is None else view.status(f"loading {read.model.path}"):
         decoder = load_decoder(read, plugins.registry)

@@ -22,9 +22,11 @@ def test_figures_are_read_and_not_hashed() -> None:
 
 
 def test_a_recipe_that_extends_another_has_figures_of_its_own(tmp_path: Path) -> None:
-    (tmp_path / "child.yaml").write_text("extends: streaming/dream.gsm8k-256\n")
-    assert load_recipe("streaming/dream.gsm8k-256").published is not None
-    assert load_recipe(tmp_path / "child.yaml").published is None
+    (tmp_path / "base.yaml").write_text("published: {source: s, harness: h, device: d}\ndecode: {gen_length: 8}\n")
+    (tmp_path / "child.yaml").write_text("extends: base\n")
+    assert load_recipe(tmp_path / "base.yaml").published is not None
+    child = load_recipe(tmp_path / "child.yaml")
+    assert (child.published, child.decode.gen_length) == (None, 8)
 
 
 @pytest.mark.parametrize(
