@@ -106,6 +106,34 @@ def eval_(
     command(recipe, overrides or (), task, limit, seed, matcher, out, json, execute_code)
 
 
+@app.command(
+    "lm-eval",
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "allow_interspersed_args": True},
+    epilog="Example: dllmkit lm-eval dawn/llada.gsm8k-256 --tasks gsm8k --num_fewshot 5 --output_path results",
+)
+def lm_eval(
+    context: typer.Context,
+    recipe: Recipe,
+    mc_samples: Annotated[
+        int, typer.Option("--mc-samples", metavar="N", min=1, help="Maskings per log-likelihood.")
+    ] = 128,
+    mc_seed: Annotated[int, typer.Option("--mc-seed", help="Seed of the maskings.")] = 0,
+    check_greedy: Annotated[
+        bool, typer.Option("--check-greedy", help="Also find out whether continuations are greedy: slow.")
+    ] = False,
+    add_bos_token: Annotated[
+        bool, typer.Option("--add-bos-token", help="Begin every prompt with the tokenizer's begin-of-sequence token.")
+    ] = False,
+) -> None:
+    """Answer tasks of lm-evaluation-harness with a recipe: RECIPE [KEY=VALUE]... --tasks TASK,... [options of lm-eval].
+
+    The harness's options are listed by `lm-eval run --help`; the recipe stands for its model, batch size and device.
+    """
+    from dllmkit.cli.lm_eval import lm_eval as command
+
+    command(recipe, context.args, mc_samples, mc_seed, check_greedy, add_bos_token)
+
+
 @app.command(epilog="Example: dllmkit plugins --json")
 def plugins(
     combinations: Annotated[
