@@ -63,7 +63,7 @@ class RunFolder:
         known["weights"] = (known.get("environment") or {}).get("weights")
         for key, what in (
             ("recipe_hash", "another recipe or other overrides"),
-            ("prompts_hash", "other prompts"),
+            ("prompts_hash", "other prompts, or their file has changed since"),
             ("weights", "another model, or the same in another dtype"),
         ):
             if known.get(key) != identity[key]:

@@ -8,15 +8,13 @@ from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dllmkit.cli.session import clean_exit, load_decoder, memory_errors, output
 from dllmkit.errors import DllmkitError
 from dllmkit.evaluation.shards import processes
 
-if TYPE_CHECKING:
-    from dllmkit.evaluation.harness import DllmkitLM
-
+NO_TASK = "no task: give --tasks, such as --tasks gsm8k"
 OURS = ("model", "model_args", "batch_size", "max_batch_size", "device", "trust_remote_code")
 """Options of the harness that a recipe stands for."""
 
@@ -46,10 +44,9 @@ def lm_eval(
             templated = bool(getattr(namespace, "apply_chat_template", False))
             options = HarnessOptions(mc_samples, mc_seed, check_greedy, add_bos_token, templated)
             model = DllmkitLM(load_decoder(read, plugins.registry), options, group)
-            _register(model)
-            namespace.model = "dllmkit"
-            namespace.model_args = {"recipe": recipe, "overrides": " ".join(overrides), "recipe_hash": read.short_hash}
-            with memory_errors(), _harness_errors(), output():
+            namespace.model = model  # the harness takes a name or, as here, what is loaded already
+            namespace.model_args = {"model": recipe, "overrides": " ".join(overrides), "recipe_hash": read.short_hash}
+            with memory_errors(), output(), _harness_errors():
                 execute(namespace)
                 if group.first:
                     _print_published(read)
@@ -70,6 +67,8 @@ def _parse(arguments: Sequence[str]) -> tuple[Namespace, Any]:
         if error.name is not None and not error.name.startswith("lm_eval"):
             raise
         raise DllmkitError("lm-eval needs lm-evaluation-harness: pip install 'dllmkit[eval]'") from None
+    if not arguments:
+        raise DllmkitError(NO_TASK)
     setup_logging(os.environ.get("LMEVAL_LOG_LEVEL", "WARNING"))
     before = sys.argv
     try:
@@ -81,24 +80,13 @@ def _parse(arguments: Sequence[str]) -> tuple[Namespace, Any]:
         if getattr(namespace, name, None) is not None:
             raise DllmkitError(f"--{name}: the recipe says that; give model.path, runtime.batch_size, runtime.device")
     if not getattr(namespace, "tasks", None) and not getattr(namespace, "config", None):
-        raise DllmkitError("no task: give --tasks, such as --tasks gsm8k")
+        raise DllmkitError(NO_TASK)
     generation = {key: value for key, value in (namespace.gen_kwargs or {}).items() if key != "until"}
     if generation:
         raise DllmkitError(
             f"--gen_kwargs {', '.join(generation)}: the recipe says how to generate; only until is the task's"
         )
     return namespace, namespace.func
-
-
-def _register(model: DllmkitLM) -> None:
-    """Give the harness, which makes models by name, the one that is loaded."""
-    from lm_eval.api.registry import model_registry
-
-    def loaded(arguments: dict[str, Any], additional: dict[str, Any] | None = None) -> DllmkitLM:
-        return model
-
-    prepared = type("Dllmkit", (type(model),), {"create_from_arg_obj": staticmethod(loaded)})
-    model_registry.register("dllmkit")(prepared)
 
 
 @contextmanager

@@ -46,6 +46,11 @@ class DllmkitLM(LM):  # type: ignore[misc]  # the harness has no types
         self._said: set[str] = set()
         if decoder.model.tokenizer is None:
             raise DllmkitError("the checkpoint has no tokenizer, and lm-evaluation-harness speaks in text")
+        if (self._turns or options.templated) and not decoder.model.tokenizer.chat_template:
+            raise DllmkitError("the checkpoint's tokenizer has no chat template: set prompts.chat=false")
+
+    def __str__(self) -> str:
+        return f"dllmkit {self._decoder.recipe.source}"
 
     def generate_until(self, requests: Sequence[Instance]) -> list[str]:
         """Decode each context, and cut the answer at its first stop string."""
@@ -131,6 +136,11 @@ class DllmkitLM(LM):  # type: ignore[misc]  # the harness has no types
         """Wait for all processes."""
         self._group.gather(None)
 
+    @property
+    def _turns(self) -> bool:
+        """Whether a context becomes the user's turn of the chat template here: the recipe says so, and the harness did not."""
+        return self._decoder.recipe.prompts.chat and not self._options.templated
+
     def _encode(self, text: str) -> list[int]:
         added = {"add_special_tokens": False} if self._options.templated else {}
         return list(self._decoder.model.tokenizer(text, **added)["input_ids"])
@@ -148,14 +158,14 @@ class DllmkitLM(LM):  # type: ignore[misc]  # the harness has no types
         return tokens
 
     def _prompt(self, context: str) -> list[int]:
-        if self._decoder.recipe.prompts.chat and not self._options.templated:
-            (request,) = self._decoder.requests([context], chat=True)
-            return list(request.prompt)
+        if self._turns:
+            text = self.apply_chat_template([{"role": "user", "content": context}])
+            return list(self._decoder.model.tokenizer(text, add_special_tokens=False)["input_ids"])
         return self._begin(self._encode(context))
 
     def _pair(self, context: str, continuation: str) -> tuple[list[int], list[int]]:
         """Tokenise both; spaces that end the context belong to the continuation, where tokenizers join them to words."""
-        if self._decoder.recipe.prompts.chat and not self._options.templated:
+        if self._turns:
             target = list(self._decoder.model.tokenizer(continuation, add_special_tokens=False)["input_ids"])
             return self._prompt(context), target
         stripped = context.rstrip()

@@ -57,7 +57,7 @@ class Likelihood:
         row = self._row(prefix, target, np.ones(len(target), dtype=bool))
         for _ in target:
             logits = self._logits([row])  # [masked, vocabulary]
-            logits[:, row.request.mask_id] = float("-inf")
+            logits = logits.index_fill(1, torch.tensor([row.request.mask_id], device=logits.device), float("-inf"))
             confidence, tokens = logits.softmax(dim=-1).max(dim=-1)
             best = int(confidence.argmax())
             position, token = int(row.eligible[best]), int(tokens[best])
@@ -77,7 +77,7 @@ class Likelihood:
         draw = np.random.default_rng(int.from_bytes(seed[:8], "big"))
         start = draw.integers(1, n + 1)
         for sample in range(self.samples):
-            count = (start + round(sample * n / self.samples) - 1) % n + 1
+            count = (start + sample * n // self.samples - 1) % n + 1
             masked = np.zeros(n, dtype=bool)
             masked[draw.permutation(n)[:count]] = True
             yield masked

@@ -30,7 +30,7 @@ def wilson(right: int, total: int, z: float = 1.959964) -> Interval:
     share, square = right / total, z * z / total
     centre = (share + square / 2) / (1 + square)
     half = z / (1 + square) * math.sqrt(share * (1 - share) / total + square / (4 * total))
-    return Interval(max(0.0, centre - half), min(1.0, centre + half))
+    return Interval(0.0 if right == 0 else centre - half, 1.0 if right == total else centre + half)
 
 
 def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemar:
