@@ -190,6 +190,8 @@ def metrics_table(metrics: Metrics) -> Table:
 
     table = Table(box=None, pad_edge=False, show_header=False)
     for name, value in metrics.as_dict().items():
+        if value is None and name in ("accuracy", "flops"):
+            continue  # a run judges nothing and counts no operations; metrics.json has them as null
         shown = "not measured" if value is None else f"{value:,.2f}" if isinstance(value, float) else f"{value:,}"
         table.add_row(name, shown, Text(DEFINITIONS.get(name, ""), "dim"))
     return table

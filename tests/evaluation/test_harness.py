@@ -245,6 +245,7 @@ def test_mistakes_are_one_message(capsys: pytest.CaptureFixture[str], arguments:
     assert "Traceback" not in outcome.err
 
 
+@pytest.mark.slow
 def test_the_harness_applies_the_template_where_it_is_asked_to(
     decoder: Decoder, capsys: pytest.CaptureFixture[str], tasks: Path, tmp_path: Path
 ) -> None:

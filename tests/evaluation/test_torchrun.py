@@ -27,9 +27,9 @@ def port(chosen: int) -> str:
     return str(20_000 + (os.getpid() * 7 + chosen) % 20_000)
 
 
-def alone(out: Path, recipe: tuple[str, ...] = SHORT) -> None:
+def alone(out: Path, recipe: tuple[str, ...] = SHORT, limit: int = 15) -> None:
     """The same evaluation by one process: this one."""
-    evaluate(recipe[0], recipe[1:], "tiny", limit=15, out=str(out), as_json=True)
+    evaluate(recipe[0], recipe[1:], "tiny", limit=limit, out=str(out), as_json=True)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_without_a_folder(whole: Path) -> None:
 def test_killed_at_random_moments_and_continued_by_one(tmp_path: Path) -> None:
     """Both processes are killed, each time at another moment; in the end one process finishes what two began."""
     out = tmp_path / "out"
-    options = command("--out", str(out), limit=15, recipe=SLOW)
+    options = command("--out", str(out), limit=10, recipe=SLOW)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "plugins")])}
     chance = random.Random(7)
     kept: set[int] = set()
@@ -81,9 +81,9 @@ def test_killed_at_random_moments_and_continued_by_one(tmp_path: Path) -> None:
         assert len(indices) == len(set(indices))
         assert kept < set(indices)
         kept = set(indices)
-    assert len(kept) < 15
-    alone(out, SLOW)
-    alone(tmp_path / "whole", SLOW)
+    assert len(kept) < 10
+    alone(out, SLOW, 10)
+    alone(tmp_path / "whole", SLOW, 10)
     assert (out / "samples.jsonl").read_bytes() == (tmp_path / "whole" / "samples.jsonl").read_bytes()
 
 
