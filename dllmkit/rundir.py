@@ -46,7 +46,7 @@ class RunFolder:
         with writing(path, folder.close):
             path.mkdir(parents=True, exist_ok=True)
             folder._lock = lock(path)
-            if begin(path, RUN, {**identity, "environment": environment}):
+            if begin(path, RUN, "run", {**identity, "environment": environment}):
                 folder._continue({**identity, "weights": environment.get("weights")})
             write_atomically(path / RECIPE, recipe_yaml)
             for name in (RESULTS, TRACE):
@@ -112,15 +112,15 @@ class RunFolder:
                 self._lock = None
 
 
-def begin(path: Path, name: str, described: dict[str, Any]) -> bool:
+def begin(path: Path, name: str, what: str, described: dict[str, Any]) -> bool:
     """Describe what a folder is for in its file `name`; True if the file is there already, and maybe for something else.
 
-    Raises DllmkitError if the folder holds foreign files.
+    Raises DllmkitError, which says that the folder is no `what`, if it holds other files.
     """
     if (path / name).exists():
         return True
     if any(file.suffix != PARTIAL for file in path.iterdir()):
-        raise DllmkitError(f"{path} is not empty and holds no run of dllmkit: choose another folder for --out")
+        raise DllmkitError(f"{path} is not empty and holds no {what} of dllmkit: choose another folder for --out")
     write_atomically(path / name, json.dumps(described, indent=2) + "\n")
     return False
 

@@ -52,7 +52,7 @@ class EvaluationFolder:
         with writing(path, folder.close):
             path.mkdir(parents=True, exist_ok=True)
             folder._lock = lock(path)
-            if begin(path, RUN, {**identity, "environment": environment}):
+            if begin(path, RUN, "evaluation", {**identity, "environment": environment}):
                 folder._check(identity)
             if folder.summary() is None:
                 write_atomically(path / RECIPE, recipe_yaml)
@@ -117,7 +117,8 @@ class EvaluationFolder:
             sample = Sample.read(record, str(self.path / SAMPLES))
             self.samples[sample.index] = sample
         for _, record in records(self.path / TIMINGS):
-            self.timings[record["index"]] = Timing(**record)
+            timing = Timing.read(record, str(self.path / TIMINGS))
+            self.timings[timing.index] = timing
 
     def complete(self, summary: dict[str, Any]) -> dict[str, Any]:
         """Put the files in order, and write the summary, with their digests, for good; return it."""

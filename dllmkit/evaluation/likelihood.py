@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from dllmkit.inputs import prepare
 from dllmkit.lane import Lane
 from dllmkit.plan import pack
 from dllmkit.policy import Policy
@@ -107,8 +108,9 @@ class Likelihood:
         """One full forward of rows of one length; logits [masked of all rows, vocabulary], float32 or wider."""
         model, nothing = self.model, Signals()
         memory = model.new_memory(nothing, len(rows), rows[0].length, stored=False)
-        (plan,) = pack([_lane(row, slot) for slot, row in enumerate(rows)], None, memory, model.device)
-        states = model.forward(plan, nothing).states.flatten(0, 1).index_select(0, plan.sources)
+        (plan,) = pack([_lane(row, slot) for slot, row in enumerate(rows)], None)
+        inputs = prepare(plan, None, memory).typed()
+        states = model.forward(inputs, nothing).states.flatten(0, 1).index_select(0, inputs.sources)
         logits = model.logits(states)
         return logits if logits.dtype == torch.float64 else logits.float()
 

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -144,9 +146,10 @@ class PerProblem:
 
     @property
     def name(self) -> str:
-        """The default, and the problems that have another."""
-        others = ", ".join(f"{id_}: {matcher.name}" for id_, matcher in self.own)
-        return f"{self.default.name}; {others}"
+        """The default, how many problems have which other, and a hash of which have it."""
+        others = Counter(matcher.name for _, matcher in self.own)
+        which = hashlib.sha256(json.dumps([(id_, matcher.name) for id_, matcher in self.own]).encode()).hexdigest()[:12]
+        return "; ".join([self.default.name, *(f"{name} for {n}" for name, n in sorted(others.items())), which])
 
     @cached_property
     def _by_id(self) -> dict[str, Matcher]:

@@ -35,15 +35,20 @@ class Evaluation:
             raise DllmkitError(f"task {self.task.name}: {error}") from None
 
     def run(self, indices: Sequence[int], session: int = 1, rank: int = 0) -> Iterator[tuple[Sample, Timing]]:
-        """Decode the problems of these indices; yield each sample as it finishes. Judging takes no decode time."""
+        """Decode the problems of these indices; yield each sample as it finishes.
+
+        Neither judging nor compiling counts as decode time.
+        """
+        if not indices:
+            return
         others = frozenset(range(len(self.task.problems))) - frozenset(indices)
         chat = self.decoder.recipe.prompts.chat
         results = self.decoder.finished(self.prompts, chat=chat, skip=others)
-        elapsed = 0.0
+        elapsed, execution = 0.0, self.decoder.execution
         while True:
-            started = time.perf_counter()
+            started, prepared = time.perf_counter(), execution.preparing
             result = next(results, None)
-            elapsed += time.perf_counter() - started
+            elapsed += time.perf_counter() - started - (execution.preparing - prepared)
             if result is None:
                 return
             problem, text = self.task.problems[result.index], result.text

@@ -79,6 +79,14 @@ class Timing:
     session: int
     rank: int
 
+    @classmethod
+    def read(cls, record: dict[str, Any], where: str) -> Timing:
+        """Read one back; DllmkitError if it was written by another version."""
+        try:
+            return cls(**record)
+        except TypeError as error:
+            raise DllmkitError(f"{where} was not written by this version of dllmkit: {error}") from None
+
 
 def decode_seconds(timings: Iterable[Timing]) -> float | None:
     """Wall time of decoding: of each session its slowest process, up to its last finished sample; None if nothing ran."""

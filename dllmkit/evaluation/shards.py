@@ -44,7 +44,8 @@ class Group:
                 made = [make(), None]
             except DllmkitError as error:
                 made = [None, str(error)]
-        distributed.broadcast_object_list(made, src=0)
+        with _company():
+            distributed.broadcast_object_list(made, src=0)
         if made[1] is not None:
             raise DllmkitError(made[1])
         value: T = made[0]
@@ -57,8 +58,18 @@ class Group:
         from torch import distributed
 
         values: list[Any] = [None] * self.size
-        distributed.all_gather_object(values, value)
+        with _company():
+            distributed.all_gather_object(values, value)
         return values
+
+
+@contextmanager
+def _company() -> Iterator[None]:
+    """Turn what gloo says when another process has gone into a message."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise DllmkitError("another process has ended early, and says why; so this one ends too") from error
 
 
 @contextmanager

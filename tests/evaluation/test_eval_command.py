@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,16 @@ def test_a_local_file_and_a_function(
     outcome = call(capsys, *options, *out)
     assert outcome.status == 2
     assert "other problems: another --limit or --seed, or the data have changed since" in outcome.err
+
+
+def test_killed_between_the_last_sample_and_the_summary(
+    whole: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    shutil.copytree(whole, tmp_path / "out")
+    (tmp_path / "out" / "summary.json").unlink()
+    assert call(capsys, *command("--out", str(tmp_path / "out"))).status == 0
+    for name in ("samples.jsonl", "timings.jsonl", "recipe.yaml", "summary.json"):
+        assert (tmp_path / "out" / name).read_bytes() == (whole / name).read_bytes(), name
 
 
 @pytest.mark.parametrize(

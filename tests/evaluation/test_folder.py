@@ -148,12 +148,19 @@ def test_foreign_lines_and_folders(tmp_path: Path) -> None:
     (tmp_path / TIMINGS).write_text('{"index": 1}\n')
     with pytest.raises(DllmkitError, match="was not written by this version of dllmkit"):
         opened(tmp_path)
+    write(tmp_path, 1, 2)
+    (tmp_path / SAMPLES).unlink()
+    (tmp_path / TIMINGS).unlink()
+    part = next(tmp_path.glob("timings.rank1.jsonl"))
+    part.write_text(part.read_text().replace('"rank"', '"range"'))
+    with pytest.raises(DllmkitError, match=r"timings\.jsonl was not written by this version of dllmkit"):
+        opened(tmp_path)
     (tmp_path / SAMPLES).write_text("[]\n")
     with pytest.raises(DllmkitError, match=r"samples\.jsonl, line 1 is damaged"):
         opened(tmp_path)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.tex").write_text("x")
-    with pytest.raises(DllmkitError, match="not empty and holds no run of dllmkit"):
+    with pytest.raises(DllmkitError, match="not empty and holds no evaluation of dllmkit"):
         opened(tmp_path / "other")
 
 

@@ -106,6 +106,15 @@ def alive(process: int) -> bool:
         return False
 
 
+def test_a_failure_of_one_process_ends_the_others_with_a_word(tmp_path: Path) -> None:
+    (tmp_path / "judge.py").write_text("def f(text, problem):\n    return 1 if problem.id.endswith('/3') else True\n")
+    path = os.pathsep.join([str(ROOT), str(ROOT / "plugins"), str(tmp_path)])
+    done = python(*TORCHRUN, port(4), "-m", "dllmkit", *command("--matcher", "judge:f"), PYTHONPATH=path)
+    assert done.status == 1
+    assert "error: matcher judge:f returned 1 on problem tiny/0/3, expected true or false" in done.err
+    assert "[rank0]: Traceback" not in done.err
+
+
 def test_a_mistake_ends_all_processes(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     done = python(*TORCHRUN, port(3), "-m", "dllmkit", *command("--out", str(tmp_path / "file" / "x")))
