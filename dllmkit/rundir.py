@@ -5,17 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
 from dllmkit.errors import DllmkitError
+from dllmkit.journal import PARTIAL, append, flush, lock, read_object, records, rewrite, write_atomically, writing
 from dllmkit.result import Result
 
+__all__ = ["METRICS", "RECIPE", "RESULTS", "RUN", "TRACE", "RunFolder", "write_atomically"]
+
 RECIPE, RUN, RESULTS, TRACE, METRICS = "recipe.yaml", "run.json", "results.jsonl", "trace.jsonl", "metrics.json"
-_PARTIAL = ".partial"
 
 
 @dataclass(slots=True, eq=False)
@@ -42,26 +43,14 @@ class RunFolder:
         """
         identity = {"recipe_hash": recipe_hash, "prompts_hash": _hash(prompts), "prompts": len(prompts)}
         folder = cls(path)
-        try:
+        with writing(path, folder.close):
             path.mkdir(parents=True, exist_ok=True)
-            folder._lock = _lock(path)
-            if (path / RUN).exists():
+            folder._lock = lock(path)
+            if begin(path, RUN, "run", {**identity, "environment": environment}):
                 folder._continue({**identity, "weights": environment.get("weights")})
-            else:
-                if any(file.suffix != _PARTIAL for file in path.iterdir()):
-                    raise DllmkitError(
-                        f"{path} is not empty and holds no run of dllmkit: choose another folder for --out"
-                    )
-                write_atomically(path / RUN, json.dumps({**identity, "environment": environment}, indent=2) + "\n")
             write_atomically(path / RECIPE, recipe_yaml)
             for name in (RESULTS, TRACE):
                 folder._files[name] = (path / name).open("a", encoding="utf-8")
-        except OSError as error:
-            folder.close()
-            raise DllmkitError(f"{path} cannot be written: {error.strerror}") from error
-        except BaseException:
-            folder.close()
-            raise
         return folder
 
     @property
@@ -70,16 +59,16 @@ class RunFolder:
         return self._files[TRACE]
 
     def _continue(self, identity: dict[str, Any]) -> None:
-        known = _read_run(self.path / RUN)
+        known = read_object(self.path / RUN, "a run of dllmkit")
         known["weights"] = (known.get("environment") or {}).get("weights")
         for key, what in (
             ("recipe_hash", "another recipe or other overrides"),
-            ("prompts_hash", "other prompts"),
+            ("prompts_hash", "other prompts, or their file has changed since"),
             ("weights", "another model, or the same in another dtype"),
         ):
             if known.get(key) != identity[key]:
                 raise DllmkitError(f"{self.path} holds a run of {what}: choose another folder for --out")
-        for _, record in _records(self.path / RESULTS):
+        for _, record in records(self.path / RESULTS):
             try:
                 self.seconds = max(self.seconds, record.pop("run_seconds"))
                 self.finished[record["index"]] = Result(**record)
@@ -96,108 +85,44 @@ class RunFolder:
         """
         for name, key in ((RESULTS, "index"), (TRACE, "row")):
             path = self.path / name
-            kept = [(record[key], span) for span, record in _records(path) if record[key] in self.finished]
+            kept = [(record[key], line) for line, record in records(path) if record[key] in self.finished]
             if in_order:
-                kept.sort(key=lambda line: line[0])  # stable: the steps of a row stay in order
-            partial = path.with_name(name + _PARTIAL)
-            with partial.open("wb") as target:
-                if kept:
-                    with path.open("rb") as source:
-                        for _, (start, length) in kept:
-                            source.seek(start)
-                            target.write(source.read(length))
-                _sync(target.fileno())
-            partial.replace(path)
+                kept.sort(key=lambda one: one[0])  # stable: the steps of a row stay in order
+            rewrite(path, [line for _, line in kept])
 
     def add(self, result: Result, run_seconds: float) -> None:
         """Write a result for good; `run_seconds` is the decode time of the whole run so far."""
-        line = json.dumps({**asdict(result), "run_seconds": run_seconds}) + "\n"
-        try:
-            for name, text in ((TRACE, ""), (RESULTS, line)):  # the trace first: a finished row has all of its own
-                file = self._files[name]
-                file.write(text)
-                file.flush()
-                _sync(file.fileno())
-        except OSError as error:
-            raise DllmkitError(f"{self.path} cannot be written: {error.strerror}") from error
+        with writing(self.path):
+            flush(self._files[TRACE])  # the trace first: a finished row has all of its own
+            append(self._files[RESULTS], {**asdict(result), "run_seconds": run_seconds})
         self.finished[result.index] = result
 
     def close(self, metrics: dict[str, Any] | None = None) -> None:
         """Close the files; with metrics the run is complete, and results and trace are put in order."""
         try:
-            while self._files:
-                self._files.popitem()[1].close()
-            if metrics is not None:
-                self._keep_finished(in_order=True)
-                write_atomically(self.path / METRICS, json.dumps(metrics, indent=2) + "\n")
-        except OSError as error:
-            raise DllmkitError(f"{self.path} cannot be written: {error.strerror}") from error
+            with writing(self.path):
+                while self._files:
+                    self._files.popitem()[1].close()
+                if metrics is not None:
+                    self._keep_finished(in_order=True)
+                    write_atomically(self.path / METRICS, json.dumps(metrics, indent=2) + "\n")
         finally:
             if self._lock is not None:
                 os.close(self._lock)
                 self._lock = None
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file so that it is never seen half-written."""
-    partial = path.with_name(path.name + _PARTIAL)
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        _sync(file.fileno())
-    partial.replace(path)
+def begin(path: Path, name: str, what: str, described: dict[str, Any]) -> bool:
+    """Describe what a folder is for in its file `name`; True if the file is there already, and maybe for something else.
 
-
-def _sync(file: int) -> None:
-    with suppress(OSError):  # a file system without fsync
-        os.fsync(file)
-
-
-def _lock(path: Path) -> int | None:
-    """Hold the folder for this process, where the system can; it is released when the process ends in any way."""
-    try:
-        import fcntl
-    except ImportError:
-        return None
-    folder = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(folder)
-        raise DllmkitError(
-            f"{path} is being written by another dllmkit run: wait for it, or choose another folder"
-        ) from None
-    except OSError:  # a file system without locks
-        pass
-    return folder
-
-
-def _records(path: Path) -> Iterator[tuple[tuple[int, int], dict[str, Any]]]:
-    """Yield (start, length) and content of each whole line; a torn last line, where a process was killed, is left out."""
-    if not path.exists():
-        return
-    start = 0
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if not line.endswith(b"\n"):
-                return
-            try:
-                record = json.loads(line)
-            except ValueError:
-                raise DllmkitError(f"{path}, line {number} is damaged: choose another folder for --out") from None
-            yield (start, len(line)), record
-            start += len(line)
-
-
-def _read_run(path: Path) -> dict[str, Any]:
-    try:
-        read = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(read, dict):
-            return read
-        problem = "expected a JSON object"
-    except ValueError as error:
-        problem = str(error)
-    raise DllmkitError(f"{path} is not a run of dllmkit: {problem}")
+    Raises DllmkitError, which says that the folder is no `what`, if it holds other files.
+    """
+    if (path / name).exists():
+        return True
+    if any(file.suffix != PARTIAL for file in path.iterdir()):
+        raise DllmkitError(f"{path} is not empty and holds no {what} of dllmkit: choose another folder for --out")
+    write_atomically(path / name, json.dumps(described, indent=2) + "\n")
+    return False
 
 
 def _hash(prompts: Sequence[Any]) -> str:

@@ -71,6 +71,72 @@ def run(
     command(recipe, overrides or (), prompt or (), prompts, out, json, live, explain)
 
 
+@app.command("eval", epilog="Example: dllmkit eval baseline/tiny --task tiny --limit 50 --out runs/baseline")
+def eval_(
+    recipe: Recipe,
+    task: Annotated[
+        str,
+        typer.Option(
+            "--task", metavar="TASK", help="tiny, tiny:KIND,... (the bundled model's), humaneval, or a .jsonl."
+        ),
+    ],
+    overrides: Overrides = None,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", metavar="N", min=1, help="Take N problems (default: 100 of tiny, else all)."),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option("--seed", help="Chooses problems: makes those of tiny, draws the N of --limit elsewhere.")
+    ] = 0,
+    matcher: Annotated[
+        str | None,
+        typer.Option("--matcher", metavar="M", help="exact, number, json, regex:PATTERN or package.module:function."),
+    ] = None,
+    out: Annotated[
+        str | None, typer.Option("--out", metavar="DIR", help="Write samples here; the same command continues there.")
+    ] = None,
+    json: Json = False,
+    execute_code: Annotated[
+        bool, typer.Option("--execute-code", help="Allow humaneval to run, in a sandbox, code that the model wrote.")
+    ] = False,
+) -> None:
+    """Measure how often a recipe is right, and what it costs.
+
+    Under torchrun, problems are shared by its processes: torchrun --nproc_per_node 2 -m dllmkit eval ...
+    """
+    from dllmkit.cli.eval import evaluate as command
+
+    command(recipe, overrides or (), task, limit, seed, matcher, out, json, execute_code)
+
+
+@app.command(
+    "lm-eval",
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "allow_interspersed_args": True},
+    epilog="Example: dllmkit lm-eval dawn/llada.gsm8k-256 --tasks gsm8k --num_fewshot 5 --output_path results",
+)
+def lm_eval(
+    context: typer.Context,
+    recipe: Recipe,
+    mc_samples: Annotated[
+        int, typer.Option("--mc-samples", metavar="N", min=1, help="Maskings per log-likelihood.")
+    ] = 128,
+    mc_seed: Annotated[int, typer.Option("--mc-seed", help="Seed of the maskings.")] = 0,
+    check_greedy: Annotated[
+        bool, typer.Option("--check-greedy", help="Also find out whether continuations are greedy: slow.")
+    ] = False,
+    add_bos_token: Annotated[
+        bool, typer.Option("--add-bos-token", help="Begin every prompt with the tokenizer's begin-of-sequence token.")
+    ] = False,
+) -> None:
+    """Answer tasks of lm-evaluation-harness with a recipe: RECIPE [KEY=VALUE]... --tasks TASK,... [options of lm-eval].
+
+    The harness's options are listed by `lm-eval run --help`; the recipe stands for its model, batch size and device.
+    """
+    from dllmkit.cli.lm_eval import lm_eval as command
+
+    command(recipe, context.args, mc_samples, mc_seed, check_greedy, add_bos_token)
+
+
 @app.command(epilog="Example: dllmkit plugins --json")
 def plugins(
     combinations: Annotated[

@@ -3,40 +3,34 @@
 from __future__ import annotations
 
 import functools
-import io
 import json
-import os
-import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from dllmkit.cli.prompts import Prompt, collect
-from dllmkit.errors import DllmkitError
+from dllmkit.cli.session import Terminated, clean_exit, load_decoder, memory_errors, output
 from dllmkit.rundir import RunFolder
 
 if TYPE_CHECKING:
     from dllmkit.decoder import Decoder
     from dllmkit.observe.live import LiveView
     from dllmkit.observe.metrics import Metrics
-    from dllmkit.recipe import Recipe
     from dllmkit.result import Result
     from dllmkit.slots import Observer
 
 
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM, which ends a run as Ctrl-C does."""
+class UnbrokenConsole(Console):
+    """A console that leaves a closed pipe to `clean_exit`."""
 
-
-class _Console(Console):
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
 
@@ -52,7 +46,7 @@ class _Printer:
 
     def result(self, result: Result) -> None:
         """Print a result when it is finished."""
-        with _output():
+        with output():
             if self.as_json:
                 record = {**asdict(result), "query_tokens": result.query_tokens, "attended": result.attended}
                 sys.stdout.write(json.dumps({**record, "recipe_hash": self.decoder.recipe.hash}) + "\n")
@@ -73,7 +67,7 @@ class _Printer:
     def metrics(self, metrics: Metrics) -> None:
         """Print the figures of the whole run."""
         if not self.as_json:
-            with _output():
+            with output():
                 self.console.print(metrics_table(metrics))
 
 
@@ -96,7 +90,7 @@ def run(
     explain: bool = False,
 ) -> None:
     """Decode prompts with a recipe and print answers and metrics; see `dllmkit run --help`."""
-    with _clean_exit():
+    with clean_exit():
         _run(recipe, overrides, prompt, prompts, out, as_json, live, explain)
 
 
@@ -113,10 +107,10 @@ def _run(
     plugins.warn()
     read = load_recipe(recipe, overrides, plugins)  # a bad recipe is reported without waiting for standard input
     chosen = collect(prompt, prompts, read.prompts.samples)
-    console = _Console(highlight=False)
+    console = UnbrokenConsole(highlight=False)
     view = _view_console(console, as_json, live)
     with nullcontext() if view is None else view.status(f"loading {read.model.path}"):
-        decoder = _load(read, plugins.registry)
+        decoder = load_decoder(read, plugins.registry)
     decoder.requests(chosen, chat=read.prompts.chat)  # every prompt is checked before the first is decoded
     printer = _Printer(decoder, chosen, as_json, console)
     folder = _open(out, decoder, chosen) if out is not None else None
@@ -131,16 +125,6 @@ def _run(
         if folder is not None:
             folder.close()
     printer.metrics(metrics)
-
-
-def _load(recipe: Recipe, registry: Any) -> Decoder:
-    from transformers.utils import logging
-
-    from dllmkit.decoder import Decoder, make_sampler  # torch is imported from here on
-    from dllmkit.models.loading import load_model
-
-    logging.set_verbosity_error()  # its warnings (a long prompt, an unusual config) are errors of ours, or nothing
-    return Decoder.of(load_model(recipe, registry, check=lambda found: make_sampler(recipe, found)), recipe)
 
 
 def _open(out: str, decoder: Decoder, prompts: Sequence[Prompt]) -> RunFolder:
@@ -164,7 +148,7 @@ def _decode(printer: _Printer, folder: RunFolder | None, view: Console | None, e
         observers.append(Trace(file=folder.trace, keep=False, text_of=text, details=explain))
     start = time.perf_counter() - done.seconds
     try:
-        with _live(decoder, view, len(prompts), len(done.results)) as shown, _memory():
+        with _live(decoder, view, len(prompts), len(done.results)) as shown, memory_errors():
             if shown is not None:
                 observers.append(shown)
             for result in decoder.finished(
@@ -179,7 +163,7 @@ def _decode(printer: _Printer, folder: RunFolder | None, view: Console | None, e
         if shown is not None and len(prompts) == 1:  # below the last frame
             printer.result(done.results[0])
     except KeyboardInterrupt as interrupt:
-        name = "terminated" if isinstance(interrupt, _Terminated) else "interrupted"
+        name = "terminated" if isinstance(interrupt, Terminated) else "interrupted"
         kept = f"the same command continues in {folder.path}" if folder is not None else "--out DIR would keep them"
         print(f"{name}: {len(done.results)} of {len(prompts)} prompts are finished; {kept}", file=sys.stderr)
         raise
@@ -210,71 +194,14 @@ def _live(decoder: Decoder, view: Console | None, total: int, done: int) -> Abst
     )  # fmt: skip
 
 
-@contextmanager
-def _memory() -> Iterator[None]:
-    """Turn an allocation that failed while decoding into a message."""
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:  # torch's OutOfMemoryError is a RuntimeError
-        text = str(error)
-        if not isinstance(error, MemoryError) and "allocate memory" not in text and "out of memory" not in text:
-            raise
-        hint = "try a smaller runtime.batch_size or decode.gen_length"
-        raise DllmkitError(
-            f"out of memory while decoding ({' '.join(text.split())[:120] or 'MemoryError'}): {hint}"
-        ) from None
-
-
-@contextmanager
-def _clean_exit() -> Iterator[None]:
-    """End on signals and closed pipes as programs of the shell do: no traceback, status 128 + signal."""
-
-    def terminate(number: int, frame: object) -> NoReturn:
-        raise _Terminated
-
-    if sys.stdout is None:  # closed by the shell: `>&-`
-        sys.stdout = io.StringIO()
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # text that the terminal's encoding lacks
-    before = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    except _Terminated:
-        sys.exit(128 + signal.SIGTERM)
-    except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGINT)
-    except BrokenPipeError:  # nobody reads on: `dllmkit run ... | head -1`
-        _discard_output()
-        sys.exit(128 + 13)
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def _output() -> Iterator[None]:
-    """Turn a failed write to standard output into a message; a closed pipe is left to `_clean_exit`."""
-    try:
-        yield
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        _discard_output()
-        raise DllmkitError(f"standard output cannot be written: {error.strerror}") from None
-
-
-def _discard_output() -> None:
-    """Give what is still in the buffer of standard output somewhere to go."""
-    with suppress(OSError, ValueError):  # not a file of the system
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def metrics_table(metrics: Metrics) -> Table:
     """Lay the metrics out with the definition of each."""
     from dllmkit.observe.metrics import DEFINITIONS
 
     table = Table(box=None, pad_edge=False, show_header=False)
     for name, value in metrics.as_dict().items():
+        if value is None and name in ("accuracy", "flops"):
+            continue  # a run judges nothing and counts no operations; metrics.json has them as null
         shown = "not measured" if value is None else f"{value:,.2f}" if isinstance(value, float) else f"{value:,}"
         table.add_row(name, shown, Text(DEFINITIONS.get(name, ""), "dim"))
     return table

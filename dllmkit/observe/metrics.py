@@ -10,9 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
-
-from dllmkit.result import Result
+from typing import Any, Protocol
 
 DEFINITIONS = {
     "prompts": "requests decoded, repeated prompts included",
@@ -26,7 +24,28 @@ DEFINITIONS = {
     "seconds": "wall time of decoding: model loading, tokenising and printing excluded",
     "tps": "tokens / seconds",
     "tps_answer": "answer_tokens / seconds",
+    "flops": "floating-point operations of all forwards, counted by torch",
+    "accuracy": "right answers / prompts; the matcher of the task says what is right",
 }
+
+
+class Counted(Protocol):
+    """What metrics are summed up from: a Result, or a sample of an evaluation."""
+
+    @property
+    def nfe(self) -> int: ...
+
+    @property
+    def n_committed(self) -> int: ...
+
+    @property
+    def answer_length(self) -> int: ...
+
+    @property
+    def query_tokens(self) -> int: ...
+
+    @property
+    def attended(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +63,23 @@ class Metrics:
     seconds: float | None
     tps: float | None
     tps_answer: float | None
+    flops: int | None = None
+    accuracy: float | None = None
 
     @classmethod
-    def of(cls, results: Sequence[Result], seconds: float | None) -> Metrics:
-        """Sum up results; `seconds` is the wall time of decoding them all, None if it was not measured."""
+    def of(
+        cls, results: Sequence[Counted], seconds: float | None, *, flops: int | None = None, right: int | None = None
+    ) -> Metrics:
+        """Sum up results; `seconds` is the wall time of decoding them all, None if it was not measured, as for the others.
+
+        `right` counts right answers.
+        """
         nfe = sum(r.nfe for r in results)
         tokens, answer = sum(r.n_committed for r in results), sum(r.answer_length for r in results)
         return cls(
             len(results), nfe, sum(r.query_tokens for r in results), sum(r.attended for r in results), tokens, answer,
             _ratio(tokens, nfe), _ratio(answer, nfe), seconds, _ratio(tokens, seconds), _ratio(answer, seconds),
+            flops, None if right is None else _ratio(right, len(results)),
         )  # fmt: skip
 
     def as_dict(self) -> dict[str, int | float | None]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dllmkit.recipe.layers import expand
-from dllmkit.recipe.schema import STOP_RULES
+from dllmkit.recipe.schema import PUBLISHED, STOP_RULES
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,9 @@ def _parse(text: str, problems: list[str]) -> Override | None:
         return None
     if not all(re.fullmatch(r"\w+", k) for k in keys):
         problems.append(f"override '{text}': '{key.strip()}' is not a key like decode.gen_length")
+        return None
+    if keys[0] == PUBLISHED:
+        problems.append(f"override '{text}': published figures are the authors', and no setting")
         return None
     if keys == ("extends",):
         problems.append(f"override '{text}': only a recipe file can say what it extends")

@@ -15,8 +15,8 @@ from dllmkit.recipe.components import with_defaults
 from dllmkit.recipe.files import recipe_folders
 from dllmkit.recipe.interpolation import resolve
 from dllmkit.recipe.layers import annotate, leaves, origin_of
-from dllmkit.recipe.schema import DecodeSettings, ModelSettings, PromptSettings, RuntimeSettings
-from dllmkit.recipe.sections import build_sections
+from dllmkit.recipe.schema import DecodeSettings, ModelSettings, PromptSettings, PublishedFigures, RuntimeSettings
+from dllmkit.recipe.sections import build_published, build_sections
 from dllmkit.recipe.stack import stack
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Recipe:
     """A recipe that can be used: checked, complete, its components built.
 
     `resolved` is all of it as plain values, every default included; `provenance` says of each of its leaves, by dotted path,
-    where the value comes from.
+    where the value comes from. `published` is what its authors report, if the file says so.
     """
 
     source: str
@@ -38,6 +38,7 @@ class Recipe:
     decode: DecodeSettings
     runtime: RuntimeSettings
     prompts: PromptSettings
+    published: PublishedFigures | None = None
 
     @property
     def hash(self) -> str:
@@ -73,14 +74,16 @@ def load_recipe(
     label = "recipe" if isinstance(source, Mapping) else str(source)
     registry = plugins.registry
     problems: list[str] = []
-    tree = stack(source, overrides, recipe_folders(plugins.recipe_dirs), label, problems)
-    tree = resolve(tree, lambda named: with_defaults(registry, named), problems)
+    layers = stack(source, overrides, recipe_folders(plugins.recipe_dirs), label, problems)
+    published = build_published(layers.published, problems)
+    tree = resolve(layers.tree, lambda named: with_defaults(registry, named), problems)
     sections = build_sections(tree, registry, problems)
     if sections is None or problems:
         raise RecipeError(label, list(dict.fromkeys(problems)))  # the same mistake twice is one problem
     resolved = {name: section.resolved for name, section in sections.items()}
     provenance = {".".join(path): origin_of(tree, path, "default") for path, _ in leaves(annotate(resolved, ""))}
-    return Recipe(label, resolved, provenance, **{name: section.settings for name, section in sections.items()})
+    settings = {name: section.settings for name, section in sections.items()}
+    return Recipe(label, resolved, provenance, **settings, published=published)
 
 
 def _escaped(value: Any) -> Any:

@@ -72,6 +72,24 @@ class PromptSettings:
     samples: tuple[str, ...] = param((), "prompts to decode when none is given")
 
 
+@dataclass(frozen=True)
+class PublishedFigures:
+    """What the authors report for the run that a recipe repeats; no setting, so it is not part of the recipe's hash."""
+
+    source: str = param(doc="paper, and the cell of its table")
+    harness: str = param(doc="task, number of shots, and how prompts were presented")
+    device: str = param(doc="what it was measured on")
+    accuracy: float | None = param(None, "percent", ge=0, le=100)
+    tps: float | None = param(None, "tokens per second, as the authors count", gt=0)
+    speedup: float | None = param(None, "over the authors' vanilla decoding", gt=0)
+    vanilla_accuracy: float | None = param(None, "percent, of the authors' vanilla decoding", ge=0, le=100)
+    vanilla_tps: float | None = param(None, "tokens per second of the authors' vanilla decoding", gt=0)
+    note: str | None = param(None, "what a reader must know to compare")
+
+
+PUBLISHED = "published"
+"""The key of a recipe file that holds `PublishedFigures`; a recipe that extends the file is another run, and has its own."""
+
 SECTIONS: dict[str, type] = {
     "model": ModelSettings,
     "decode": DecodeOptions,

@@ -8,7 +8,15 @@ from typing import Any
 from dllmkit.errors import nearest
 from dllmkit.recipe.components import build, check_rules, places
 from dllmkit.recipe.layers import plain
-from dllmkit.recipe.schema import DEFAULT_COMPONENTS, SECTIONS, STOP_RULES, DecodeOptions, DecodeSettings
+from dllmkit.recipe.schema import (
+    DEFAULT_COMPONENTS,
+    PUBLISHED,
+    SECTIONS,
+    STOP_RULES,
+    DecodeOptions,
+    DecodeSettings,
+    PublishedFigures,
+)
 from dllmkit.recipe.values import field_values, make, show
 from dllmkit.registry import Registry
 
@@ -29,7 +37,7 @@ class Section:
 
 def build_sections(tree: dict[str, Any], registry: Registry, problems: list[str]) -> dict[str, Section] | None:
     """Build all sections; append everything that is wrong to `problems`, and return None if anything is."""
-    known = [*SECTIONS, "extends"]
+    known = [*SECTIONS, PUBLISHED, "extends"]
     for key in tree:
         if key not in SECTIONS:
             problems.append(f"unknown key '{key}': {_elsewhere(key) or nearest(key, known)}")
@@ -42,6 +50,17 @@ def build_sections(tree: dict[str, Any], registry: Registry, problems: list[str]
             built[name] = Section(settings, field_values(settings)) if settings is not None else None
     complete = {name: section for name, section in built.items() if section is not None}
     return complete if len(complete) == len(SECTIONS) else None
+
+
+def build_published(values: Any, problems: list[str]) -> PublishedFigures | None:
+    """Build the published figures of a recipe; None if it has none, or if something is wrong with them."""
+    if values is None:
+        return None
+    if not isinstance(values, dict):
+        problems.append(f"{PUBLISHED} = {show(values)}, expected a mapping")
+        return None
+    figures: PublishedFigures | None = make(PublishedFigures, PUBLISHED, values, problems)
+    return figures
 
 
 def _build_decode(tree: dict[str, Any], registry: Registry, problems: list[str]) -> Section | None:

@@ -4,26 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dllmkit.errors import RecipeError
 from dllmkit.recipe.files import find_recipe, parse_mapping
 from dllmkit.recipe.layers import annotate, assign, expand, merge
 from dllmkit.recipe.overrides import parse_overrides
-from dllmkit.recipe.schema import DEFAULT_COMPONENTS, SECTIONS, STOP_RULES
+from dllmkit.recipe.schema import DEFAULT_COMPONENTS, PUBLISHED, SECTIONS, STOP_RULES
 from dllmkit.recipe.values import field_values, show
+
+
+class Stack(NamedTuple):
+    """All layers of a recipe as one tree, and the published figures as they stand in it."""
+
+    tree: Any
+    published: Any
 
 
 def stack(
     source: str | Path | Mapping[str, Any], overrides: Sequence[str], folders: Sequence[Path], label: str,
     problems: list[str],
-) -> Any:  # fmt: skip
+) -> Stack:  # fmt: skip
     """Lay all layers over one another; raise if one of them cannot be read, as all the rest would look wrong."""
     parsed = parse_overrides(overrides, problems)
     try:
         layers = _read(source, folders, label)
     except RecipeError as error:
         raise RecipeError(error.source, list(dict.fromkeys([*problems, *error.problems]))) from error
+    published = layers[-1][1].pop(PUBLISHED, None)
     tree = _defaults()
     for origin, layer in layers:
         tree = merge(tree, annotate(expand(_usable(layer, problems)), origin))
@@ -34,7 +42,7 @@ def stack(
             tree = assign(tree, override.keys, annotate(override.value, override.origin))
         except IndexError as error:
             problems.append(f"{override.origin}: {error}")
-    return tree
+    return Stack(tree, published)
 
 
 def _usable(layer: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
@@ -66,6 +74,7 @@ def _read(
         raise RecipeError(label, [f"extends '{extends}': {problem}" for problem in error.problems]) from error
     if base.pop("extends", None) is not None:
         raise RecipeError(label, [f"extends '{extends}', which extends another recipe: one level is all there is"])
+    base.pop(PUBLISHED, None)
     return [(f"{extends} (extends)", base), (origin, layer)]
 
 

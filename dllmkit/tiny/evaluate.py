@@ -8,26 +8,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import time
 from collections.abc import Sequence
 from typing import Any
 
 from dllmkit.errors import DllmkitError
+from dllmkit.evaluation.statistics import wilson
 
 from .problems import KINDS, Problem, check, evaluation_set
 
 RECIPE = "baseline/tiny"
-
-
-def wilson(right: int, total: int, z: float = 1.959964) -> tuple[float, float]:
-    """Wilson score interval of a proportion, 95 % by default (Wilson 1927); (0, 1) when nothing was counted."""
-    if total == 0:
-        return 0.0, 1.0
-    share, square = right / total, z * z / total
-    centre = (share + square / 2) / (1 + square)
-    half = z / (1 + square) * math.sqrt(share * (1 - share) / total + square / (4 * total))
-    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def score(problems: Sequence[Problem], texts: Sequence[str]) -> dict[str, dict[str, Any]]:

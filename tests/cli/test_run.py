@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shell import ROOT, call
+from shell import ROOT, call, ended, forked
 
 from dllmkit.cli import main
 from dllmkit.cli.run import run
@@ -68,32 +68,6 @@ def contents(folder: Path) -> dict[str, Any]:
         else:
             read[file.name] = untimed(json.loads(text)) if file.suffix == ".json" else text
     return read
-
-
-def forked(arguments: tuple[str, ...], output: Path) -> int:
-    """Start the command in a copy of this process, which has torch in memory already; return its id."""
-    child = os.fork()
-    if child:
-        return child
-    status = 99
-    try:
-        target = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        for number in (1, 2):
-            os.dup2(target, number)
-        sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        main(arguments)
-    except SystemExit as exit_:
-        status = int(exit_.code or 0)
-        sys.stdout.flush()
-        sys.stderr.flush()
-    finally:
-        os._exit(status)
-
-
-def ended(child: int) -> int:
-    """Wait for a process; its status as the shell gives it."""
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def test_the_bundled_model_from_the_shell() -> None:

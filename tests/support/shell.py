@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -39,3 +40,29 @@ def python(*arguments: str, interpreter: str = sys.executable, **environment: st
     variables = {**os.environ, "PYTHONPATH": path, **environment}
     done = subprocess.run([interpreter, *arguments], env=variables, capture_output=True, text=True, timeout=300)
     return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+def forked(arguments: tuple[str, ...], output: Path) -> int:
+    """Start the command in a copy of this process, which has torch in memory already; return its id."""
+    child = os.fork()
+    if child:
+        return child
+    status = 99
+    try:
+        target = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        for number in (1, 2):
+            os.dup2(target, number)
+        sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        main(arguments)
+    except SystemExit as exit_:
+        status = int(exit_.code or 0)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(status)
+
+
+def ended(child: int) -> int:
+    """Wait for a process; its status as the shell gives it."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

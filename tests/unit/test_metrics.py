@@ -42,7 +42,10 @@ def test_the_sums_and_ratios() -> None:
     assert metrics.as_dict() == {
         "prompts": 2, "nfe": 5, "query_tokens": (5 + 2 + 2) + (5 + 2), "attended": 25 + 10 + 10 + 25 + 10, "tokens": 8,
         "answer_tokens": 6, "tpf": 8 / 5, "tpf_answer": 6 / 5, "seconds": 4.0, "tps": 2.0, "tps_answer": 1.5,
+        "flops": None, "accuracy": None,
     }  # fmt: skip
+    judged = Metrics.of([result(0, nfe=3, filled=2), result(1, nfe=2, filled=0)], None, flops=7, right=1)
+    assert (judged.flops, judged.accuracy, judged.tps) == (7, 0.5, None)
 
 
 def test_what_was_not_measured_is_none() -> None:
@@ -50,6 +53,7 @@ def test_what_was_not_measured_is_none() -> None:
     assert (metrics.seconds, metrics.tps, metrics.tps_answer) == (None, None, None)
     empty = Metrics.of([], seconds=0.0)
     assert (empty.nfe, empty.tpf, empty.tps) == (0, None, None)
+    assert Metrics.of([], None, right=0).accuracy is None
 
 
 def test_every_figure_has_a_definition() -> None:

@@ -29,7 +29,7 @@ def problems(source, overrides=(), plugins=None):
 CASES = [
     # unknown keys
     ({"decod": {}}, "unknown key 'decod': did you mean 'decode'?"),
-    ({"zzz": 1}, "unknown key 'zzz': known: decode, extends, model, prompts, runtime"),
+    ({"zzz": 1}, "unknown key 'zzz': known: decode, extends, model, prompts, published, runtime"),
     ({"gen_length": 64}, "unknown key 'gen_length': did you mean 'decode.gen_length'?"),
     ({"decode": {"batch_size": 64}}, "unknown key 'decode.batch_size': did you mean 'runtime.batch_size'?"),
     ({"decode": {"gen_lenght": 64}}, "unknown key 'decode.gen_lenght': did you mean 'gen_length'?"),
@@ -283,8 +283,8 @@ def test_the_message_lists_all_and_fits_one_line_for_one(plugins):
         load_recipe({"a": 1, "b": 2}, (), plugins)
     assert str(caught.value).splitlines() == [
         "recipe: 2 problems",
-        "  - unknown key 'a': known: decode, extends, model, prompts, runtime",
-        "  - unknown key 'b': known: decode, extends, model, prompts, runtime",
+        "  - unknown key 'a': known: decode, extends, model, prompts, published, runtime",
+        "  - unknown key 'b': known: decode, extends, model, prompts, published, runtime",
     ]
     with pytest.raises(RecipeError) as caught:
         load_recipe(Path("no_such.yaml"), (), plugins)

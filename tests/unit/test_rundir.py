@@ -172,7 +172,7 @@ def test_an_atomic_write_leaves_the_old_text_or_the_new(tmp_path: Path, monkeypa
     def interrupted(number: int) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("dllmkit.rundir._sync", interrupted)
+    monkeypatch.setattr("dllmkit.journal.sync", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write_atomically(file, "new")
     assert file.read_text() == "old"

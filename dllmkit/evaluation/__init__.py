@@ -1,0 +1,1 @@
+"""Evaluation: tasks, matchers, statistics, and the run of a recipe over a task."""
