@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dllmkit.cli.memory import memory_errors
 from dllmkit.cli.prompts import Prompt, collect
 from dllmkit.errors import DllmkitError
 from dllmkit.rundir import RunFolder
@@ -164,7 +165,7 @@ def _decode(printer: _Printer, folder: RunFolder | None, view: Console | None, e
         observers.append(Trace(file=folder.trace, keep=False, text_of=text, details=explain))
     start = time.perf_counter() - done.seconds
     try:
-        with _live(decoder, view, len(prompts), len(done.results)) as shown, _memory():
+        with _live(decoder, view, len(prompts), len(done.results)) as shown, memory_errors():
             if shown is not None:
                 observers.append(shown)
             for result in decoder.finished(
@@ -208,21 +209,6 @@ def _live(decoder: Decoder, view: Console | None, total: int, done: int) -> Abst
         lambda token: f"{token} " if (text := _text(decoder, token)) is None else text,
         view, total, done, decoder.model.architecture.special.eos_ids,
     )  # fmt: skip
-
-
-@contextmanager
-def _memory() -> Iterator[None]:
-    """Turn an allocation that failed while decoding into a message."""
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:  # torch's OutOfMemoryError is a RuntimeError
-        text = str(error)
-        if not isinstance(error, MemoryError) and "allocate memory" not in text and "out of memory" not in text:
-            raise
-        hint = "try a smaller runtime.batch_size or decode.gen_length"
-        raise DllmkitError(
-            f"out of memory while decoding ({' '.join(text.split())[:120] or 'MemoryError'}): {hint}"
-        ) from None
 
 
 @contextmanager
