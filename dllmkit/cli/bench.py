@@ -100,8 +100,10 @@ def _measure(
 
     measured = measure(contenders, options.repeats, options.warmup, say)
     if profile is not None:
+        from dllmkit.cli.profile import silence
         from dllmkit.observe.profile import record
 
+        silence()
         for contender in contenders:
             say(f"profile: {contender.name}")
             record(contender.decoder, contender.prompts, Path(profile) / contender.name.replace("/", "."))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,6 +25,7 @@ def profile(
     plugins.warn()
     read = load_recipe(recipe, overrides, plugins)
     chosen = collect(prompt, prompts, read.prompts.samples)
+    silence()
 
     from transformers.utils import logging
 
@@ -49,3 +51,8 @@ def profile(
         f"TensorBoard: pip install 'dllmkit[profile]' && tensorboard --logdir {out}", soft_wrap=True, markup=False
     )
     console.print("Perfetto:    open https://ui.perfetto.dev and drop the file there", soft_wrap=True)
+
+
+def silence() -> None:
+    """Keep the profiler from telling on standard error that it starts and stops; ask for more with KINETO_LOG_LEVEL."""
+    os.environ.setdefault("KINETO_LOG_LEVEL", "6")

@@ -81,14 +81,20 @@ def record(
         activities.append(profiler.ProfilerActivity.CUDA)
         torch.cuda.synchronize()
     before = set(folder.iterdir())
-    with profiler.profile(activities=activities, record_shapes=True, acc_events=True) as traced:
-        ranges = _Ranges(profiler.record_function, traced.step, steps)
-        _run(decoder, prompts, chat, ranges)
-    write = profiler.tensorboard_trace_handler(str(folder), worker_name=_worker(decoder))
+    write = profiler.tensorboard_trace_handler(str(folder), worker_name=_worker(decoder), use_gzip=True)
+    always = profiler.ProfilerAction.RECORD  # a schedule, so that the steps are named in the trace too
     try:
-        write(traced)
-    except (OSError, RuntimeError) as error:
-        raise DllmkitError(f"{folder} cannot be written: {error}") from error
+        with profiler.profile(
+            activities=activities,
+            schedule=lambda step: always,
+            on_trace_ready=write,
+            record_shapes=True,
+            acc_events=True,
+        ) as traced:
+            ranges = _Ranges(profiler.record_function, traced.step, steps)
+            _run(decoder, prompts, chat, ranges)
+    except OSError as error:
+        raise DllmkitError(f"{folder} cannot be written: {error.strerror}") from error
     (file,) = sorted(set(folder.iterdir()) - before)
     found = {event.key: event for event in traced.key_averages() if event.key in NAMES}
     times = (Range(n, found[n].count, found[n].cpu_time_total / 1e6) for n in NAMES if n in found)
