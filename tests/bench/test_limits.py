@@ -1,0 +1,53 @@
+"""The limit: products at the sizes of a run, or the memory they must read, whichever takes longer."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+import torch
+
+from dllmkit.bench.limits import Limits, Machine
+from dllmkit.bench.work import Attended, ForwardWork, Linear, Network, RowWork
+from dllmkit.signals import Signals
+from dllmkit.testing.toy import toy_model
+
+WEIGHT, KEYS = Linear(2, 10, 100), Attended(2, 4, 1, 5, 50, 8)
+
+
+def test_memory_or_arithmetic():
+    limits = Limits({WEIGHT: 3e-6, KEYS: 1e-6}, bandwidth=1e9, itemsize=4)
+    assert limits.bytes(WEIGHT) == 4000
+    assert limits.bytes(KEYS) == 2 * 2 * 50 * 8 * 4
+    assert limits.of(WEIGHT) == 4e-6  # the weights take longer to read than to multiply
+    assert limits.of(KEYS) == 6.4e-6
+    fast = Limits({WEIGHT: 3e-6, KEYS: 1e-6}, bandwidth=1e12, itemsize=4)
+    assert fast.of(WEIGHT) == 3e-6
+    assert fast.total(Counter({WEIGHT: 3, KEYS: 2})) == pytest.approx(11e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_every_product_of_a_forward_is_measured(dtype):
+    model = toy_model(dtype=dtype)
+    network = Network.of(model, Signals())
+    work = ForwardWork((RowWork(6, 10, 3), RowWork(5, 9, 2)))
+    products = network.layer_products(work) + network.head_products(work)
+    limits = Machine.of(model).measure(products)
+    assert limits.seconds.keys() == products.keys()
+    assert min(limits.seconds.values()) > 0
+    assert limits.bandwidth > 0
+    assert limits.itemsize == dtype.itemsize
+
+
+def test_the_weights_of_the_model_are_the_operands(monkeypatch):
+    model = toy_model(dtype=torch.float32)
+    machine = Machine.of(model)
+    layer, head = model.network.model.layers[0], model.network.lm_head
+    assert machine.weights[32, 64] is layer.mlp.gate_proj.weight
+    assert machine.weights[head.in_features, head.out_features] is head.weight
+    assert machine.weight_bytes == 4 * sum(p.numel() for p in model.network.parameters())
+
+
+def test_both_ways_of_attention_compute_the_same_shape():
+    calls = Machine.of(toy_model(dtype=torch.float32))._attention(KEYS)
+    assert [call().numel() for call in calls] == [2 * 4 * 5 * 8] * 2
