@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from dllmkit.bench.work import ForwardWork, RowWork
+from dllmkit.phases import NAMES
 
 if TYPE_CHECKING:
     import torch
@@ -57,7 +58,7 @@ class StepLog:
 
     def __call__(self, name: str) -> AbstractContextManager[object]:
         """Begin a part of a step."""
-        if name not in _OWN and len(self.forwards) > self._open:
+        if name == NAMES[0]:
             self._end_step()
         if name in _FIRST:
             self.forwards.append(TimedForward())

@@ -49,6 +49,7 @@ SIGNALS = {
     "proposed": Signals(attention=Attention((-1,))),
     "query": Signals(attention=Attention((0, -1), of="query")),
     "mean": Signals(attention=Attention((0,), mean=True)),
+    "observed": Signals(observed=True),
 }
 
 
