@@ -131,7 +131,7 @@ def view(
 @app.command(epilog="Example: dllmkit bench baseline/tiny dawn/tiny decode.gen_length=64 --repeats 3")
 def bench(
     arguments: Annotated[
-        list[str], typer.Argument(metavar="RECIPE... [KEY=VALUE...]", help="Recipes, and overrides for all of them.")
+        list[str], typer.Argument(metavar="RECIPE|KEY=VALUE", help="Recipes, and overrides for all of them.")
     ],
     model: Annotated[str | None, typer.Option(metavar="PATH", help="Weights for all recipes.")] = None,
     shape: Annotated[

@@ -80,7 +80,7 @@ def test_no_memory_is_taken_before_it_is_counted(monkeypatch):
 
 
 def test_mistakes(tmp_path):
-    with pytest.raises(ModelError, match="no shape '135', and no config.json of that name; did you mean '135m'"):
+    with pytest.raises(ModelError, match=r"no shape '135', and no config.json of that name; did you mean '135m'"):
         Shape.named("135")
     file = tmp_path / "config.json"
     file.write_text("[1]")

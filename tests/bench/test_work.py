@@ -53,7 +53,11 @@ SIGNALS = {
 }
 
 
-COMPONENTS = {"full": {}, "cached": {"cache_policy": RandomQuery(2, share=0.3)}, "window": {"context_window": Window(5)}}
+COMPONENTS = {
+    "full": {},
+    "cached": {"cache_policy": RandomQuery(2, share=0.3)},
+    "window": {"context_window": Window(5)},
+}
 CASES = [(where, what) for where in COMPONENTS for what in SIGNALS if (where, what) != ("cached", "mean")]
 # the mean of stored rows is written as a product, and is none of the network's
 
