@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 HOST = ("schedule", "context", "cache", "pack", "commit", "other")
 """Parts of a step that run on the host; `other` is what no part covers: the loop itself and its observers."""
 
-_OWN = ("forward", "propose", "select", "commit", "step")  # of one forward; the others are of all forwards of a step
+DEVICE = ("forward", "propose", "select", "step")
+"""Parts that run on the device; a compiled step has only the last."""
+
+_OWN = (*DEVICE, "commit")  # of one forward; the others are of all forwards of a step
 _FIRST = ("forward", "step")  # whichever comes, a forward begins
 
 

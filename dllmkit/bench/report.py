@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import statistics
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from dllmkit.bench.clock import HOST, TimedForward
+from dllmkit.bench.kinds import beside_limits, shares
 from dllmkit.bench.limits import Limits
 from dllmkit.bench.runner import Measured, Pass
-from dllmkit.bench.work import Linear, Network, Product, total_flops
+from dllmkit.bench.work import Linear, Product, total_flops
 from dllmkit.observe.metrics import DEFINITIONS as METRICS
 from dllmkit.observe.metrics import Metrics
 
@@ -30,11 +29,14 @@ DEFINITIONS = {
     "mixed": "forwards of a batch in which some rows refresh and others refine",
     "forward_ms": "time of a forward's layers, the language-model head excluded; null in a compiled step, which is one piece",
     "limit_ms": "least time of the same layers' matrix products on this machine",
-    "forward_over_limit": "forward time / limit, in the same round",
+    "forward_over_limit": "time of a forward's layers / limit in the same round",
     "step_ms": "time of a whole step: forward, proposal, selection, host",
     "step_limit_ms": "least time of the step's matrix products, the language-model head included",
-    "step_over_limit": "step time / limit, in the same round",
-    "shares": "parts of a step in the time of the median pass; host: schedule, context, cache, pack, commit and the rest",
+    "step_over_limit": "time of a step / limit in the same round",
+    "best": "the least ratio of all forwards of a kind: what remains where other programs disturbed none of the parts",
+    "propose_ms": "time of the language-model head, and of reading tokens, confidences and signals off it",
+    "head_limit_ms": "least time of the head's product",
+    "shares": "parts of a step in the median pass, by kind; host: schedule, context, cache, pack, commit and the rest",
 }
 
 Plain = dict[str, Any]
@@ -82,7 +84,7 @@ def _section(one: Measured, first: Measured) -> Plain:
         "first_call_seconds": one.warmup[0].seconds,
         "warmup_seconds": [done.seconds for done in one.warmup],
         "same_tokens": len(tokens) == 1,
-        "forwards": _kinds(one, network),
+        "forwards": beside_limits(one.phased, one.limits, network),
         "shares": shares(min(one.phased, key=lambda done: abs(done.seconds - _middle(one.phased)))),
         "limit": _limit(one.limits),
     }
@@ -94,59 +96,6 @@ def _middle(passes: Sequence[Pass]) -> float:
 
 def _spread(values: Sequence[float]) -> Plain:
     return {"median": statistics.median(values), "min": min(values), "max": max(values)}
-
-
-def _kinds(one: Measured, network: Network) -> Plain:
-    """Compare each kind of forward with its limit, round by round; the median round counts."""
-    kinds: Plain = {}
-    for kind in ("refresh", "refine", "mixed"):
-        rounds = []
-        for done, limits in zip(one.phased, one.limits, strict=True):
-            forwards = [forward for forward in done.forwards if forward.work.kind == kind]
-            if forwards:
-                rounds.append(_round(forwards, network, limits))
-        if rounds:
-            kinds[kind] = {key: _median([one[key] for one in rounds]) for key in rounds[0]}
-            kinds[kind]["count"] = rounds[0]["count"]
-    return kinds
-
-
-def _round(forwards: Sequence[TimedForward], network: Network, limits: Limits) -> Plain:
-    n = len(forwards)
-    works = [forward.work for forward in forwards]
-    layers = sum(limits.total(network.layer_products(work)) for work in works)
-    head = sum(limits.total(network.head_products(work)) for work in works)
-    step = sum(forward.total for forward in forwards)
-    compiled = any("step" in forward.seconds for forward in forwards)
-    own = None if compiled else sum(forward.seconds["forward"] for forward in forwards)
-    return {
-        "count": n,
-        "query_tokens": sum(row.query for work in works for row in work.rows) / n,
-        "forward_ms": None if own is None else own / n * 1e3,
-        "limit_ms": layers / n * 1e3,
-        "forward_over_limit": None if own is None else own / layers,
-        "step_ms": step / n * 1e3,
-        "step_limit_ms": (layers + head) / n * 1e3,
-        "step_over_limit": step / (layers + head),
-    }
-
-
-def _median(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return statistics.median(known) if known else None
-
-
-def shares(done: Pass) -> dict[str, float | None]:
-    """Divide the time of a pass among the parts of a step; what a compiled step does in one piece is `step`."""
-    parts: dict[str, float] = defaultdict(float)
-    for forward in done.forwards:
-        for name, seconds in forward.seconds.items():
-            kind = f" {forward.work.kind}" if name in ("forward", "step") else ""
-            parts[name + kind] += seconds
-    whole = sum(parts.values())
-    names = [f"{name} {kind}" for name in ("forward", "step") for kind in ("refresh", "refine", "mixed")]
-    divided = {name: parts[name] / whole if name in parts else None for name in [*names, "propose", "select", *HOST]}
-    return divided | {"host": sum(parts[name] for name in HOST) / whole}
 
 
 def _limit(limits: Sequence[Limits]) -> Plain:

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from dllmkit.bench.clock import HOST
+from dllmkit.bench.clock import DEVICE
 
 Plain = dict[str, Any]
 UNKNOWN = "-"
@@ -66,25 +66,24 @@ def _work(recipes: list[Plain]) -> Table:
 
 
 def _limits(recipes: list[Plain]) -> Table:
-    names = ("kind", "n", "query", "forward", "limit", "ratio", "step", "limit", "ratio")
+    names = ("kind", "n", "query", "forward", "limit", "ratio", "best", "step", "ratio", "best")
     table = _table("Beside the limit of this machine, ms each", *names)
     for one in recipes:
         for kind, f in one["forwards"].items():
-            table.add_row(
-                one["name"], kind, f"{f['count']:,}", _number(f["query_tokens"], 0), _number(f["forward_ms"]),
-                _number(f["limit_ms"]), _number(f["forward_over_limit"]), _number(f["step_ms"]),
-                _number(f["step_limit_ms"]), _number(f["step_over_limit"]),
-            )  # fmt: skip
+            numbers = ("forward_ms", "limit_ms", "forward_over_limit", "forward_over_limit_best")
+            steps = ("step_ms", "step_over_limit", "step_over_limit_best")
+            row = [_number(f[name]) for name in (*numbers, *steps)]
+            table.add_row(one["name"], kind, f"{f['count']:,}", _number(f["query_tokens"], 0), *row)
     return table
 
 
 def _shares(recipes: list[Plain]) -> Table:
-    """Parts that no recipe has (`mixed` forwards, compiled steps) get no column; what host is made of is in the JSON."""
-    names = [name for name in recipes[0]["shares"] if any(one["shares"][name] is not None for one in recipes)]
-    shown = [name for name in names if name not in HOST]
-    table = _table("Shares of the time, %", *shown)
-    for one in recipes:
-        table.add_row(one["name"], *[_number(one["shares"][name], 1, 0.01) for name in shown])
+    """Parts that no recipe has (compiled steps, or what they consist of) get no column; host in detail is in the JSON."""
+    kinds = [(one["name"], kind, share) for one in recipes for kind, share in one["shares"].items()]
+    shown = [part for part in (*DEVICE, "host") if any(share[part] is not None for _, _, share in kinds)]
+    table = _table("Shares of the time, %", "kind", "of all", *shown)
+    for name, kind, share in kinds:
+        table.add_row(name, kind, *[_number(share[part], 1, 0.01) for part in ("of_all", *shown)])
     return table
 
 

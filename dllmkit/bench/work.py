@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from dllmkit.signals import Signals
 
 Kind = Literal["refresh", "refine", "mixed"]
+KINDS: tuple[Kind, ...] = ("refresh", "refine", "mixed")
 
 
 @dataclass(frozen=True, slots=True)
