@@ -33,11 +33,15 @@ class Contender:
 
 @dataclass(frozen=True, eq=False)
 class Pass:
-    """One decode of all prompts: its wall time, its results, its forwards and the seconds of their parts."""
+    """One decode of all prompts: its wall time, its results, its forwards and the seconds of their parts.
+
+    `preparing` are seconds of compiling and capturing, which `seconds` does not contain.
+    """
 
     seconds: float
     results: list[Result]
     forwards: list[TimedForward]
+    preparing: float = 0.0
     peak_bytes: int | None = None  # device memory at its highest, weights included, where the device counts it
 
 
@@ -89,13 +93,15 @@ def decode(contender: Contender, wait: bool = False) -> Pass:
     if sync is not None:
         torch.cuda.reset_peak_memory_stats(device)
         sync()
-    began = time.perf_counter()
+    began, prepared = time.perf_counter(), decoder.execution.preparing
     results = decoder.decode(contender.prompts, observers=[log], phase=log)
     if sync is not None:
         sync()
-    seconds = time.perf_counter() - began
+    preparing = decoder.execution.preparing - prepared
+    seconds = time.perf_counter() - began - preparing
     log.close(seconds)
-    return Pass(seconds, results, log.forwards, None if sync is None else torch.cuda.max_memory_allocated(device))
+    peak = None if sync is None else torch.cuda.max_memory_allocated(device)
+    return Pass(seconds, results, log.forwards, preparing, peak)
 
 
 def _limits(machine: Machine, network: Network, done: Pass) -> Limits:

@@ -88,7 +88,7 @@ def _shares(recipes: list[Plain]) -> Table:
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("recipe", overflow="fold")
     for name in columns:
         table.add_column(name, justify="left" if name == "kind" else "right")

@@ -44,6 +44,8 @@ def test_counts(capsys):
         assert m["seconds"] == one["seconds"]["median"] > 0
         assert m["tps"] == pytest.approx(32 / m["seconds"])
         assert len(one["warmup_seconds"]) == 1
+        assert one["preparing_seconds"] == [0.0] * 3
+        assert one["first_call_seconds"] == one["warmup_seconds"][0]
     lengths = (24, 36)
     assert plain["metrics"]["query_tokens"] == 4 * sum(lengths)
     assert plain["metrics"]["attended"] == 4 * sum(n * n for n in lengths)

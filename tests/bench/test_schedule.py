@@ -8,11 +8,14 @@ from functools import cache
 
 import pytest
 import torch
+from decoding import outcomes
 from methods import COMBINATIONS, check_complete, policy_of, section
 
 from dllmkit.bench.schedule import CommitSchedule, Counts, Paced, Rate
 from dllmkit.cli.run import run
 from dllmkit.errors import DllmkitError
+from dllmkit.execution.compiled import Compiled
+from dllmkit.execution.eager import Eager
 from dllmkit.proposal import Proposal
 from dllmkit.testing.toy import toy_decode, toy_model, toy_policy
 from dllmkit_baseline.fixed_blocks import FixedBlocks
@@ -109,6 +112,20 @@ def test_the_inner_selector_runs_with_its_own_inputs():
     policy = toy_policy(block_scheduler=FixedBlocks(6), unmask_selector=Paced(spy, (Rate(2),)))
     toy_decode(toy_model(), [[1]], policy, gen_length=6)
     assert spy.asked == [[[0.25, 0]], [[0.25, 1]], [[0.25, 2]]]
+
+
+def test_a_compiled_step_follows_it_too():
+    chosen = next(one for one in ALLOWED if str(one.choices["unmask_selector"]) == "dawn")
+    policy = policy_of(section(chosen))
+    policy = replace(policy, unmask_selector=Paced(policy.unmask_selector, ROWS))
+    model = model_of(0)
+    eager, compiled = (
+        toy_decode(model, PROMPTS, policy, gen_length=LENGTH, batch_size=2, execution=execution)
+        for execution in (Eager(), Compiled(backend="eager"))
+    )
+    for index, counts in enumerate(ROWS):
+        follows(compiled[1], index, counts)
+    assert outcomes(compiled[0]) == outcomes(eager[0])
 
 
 def test_the_most_confident_eligible_masks_are_chosen():
