@@ -83,7 +83,7 @@ class Machine:
         return [lambda: functional.linear(left, weight)]
 
     def _attention(self, product: Attended) -> list[Callable[[], object]]:
-        """The two plain products, and the fused kernel: whichever is faster is the limit."""
+        """The fused kernel, and the two plain products where their scores fit: whichever is faster is the limit."""
         from torch.nn import functional
 
         p, group = product, product.heads // product.kv_heads
@@ -91,10 +91,15 @@ class Machine:
         keys, values = (self._noise(p.rows, p.kv_heads, p.keys, p.head_dim) for _ in range(2))
         grouped = query.view(p.rows * p.kv_heads, group * p.query, p.head_dim)
         turned, flat = keys.flatten(0, 1).transpose(1, 2), values.flatten(0, 1)
-        return [
-            lambda: (grouped @ turned) @ flat,
-            lambda: functional.scaled_dot_product_attention(query, keys, values, enable_gqa=group > 1),
-        ]
+
+        def fused() -> object:
+            return functional.scaled_dot_product_attention(query, keys, values, enable_gqa=group > 1)
+
+        def plain() -> object:
+            return (grouped @ turned) @ flat
+
+        scores = p.rows * p.heads * p.query * p.keys * self.dtype.itemsize
+        return [fused, plain] if scores <= _BUFFER else [fused]
 
     def _bandwidth(self) -> float:
         """Read a buffer, and copy it; the better of the two rates, in bytes per second."""

@@ -17,6 +17,7 @@ from dllmkit.observe.metrics import Metrics
 DEFINITIONS = {
     **METRICS,
     "seconds": "wall time of decoding all prompts once, median of the repeats; loading, warm-up and compiling excluded",
+    "cpu_seconds": "processor time of the same passes, all threads together; less than seconds: other programs had it",
     "preparing_seconds": "seconds in which steps were compiled or captured, in each pass of warm-up and repeats",
     "flops": "multiplications and additions of all matrix products, counted from the four sets; padding excluded",
     "flops_per_second": "flops / seconds",
@@ -81,6 +82,7 @@ def _section(one: Measured, first: Measured) -> Plain:
             "peak_bytes": max(peaks, default=None),
         },
         "seconds": _spread(times) | {"repeats": times},
+        "cpu_seconds": _spread([done.cpu_seconds for done in one.passes]),
         "time_ratio": _spread(ratios),
         "first_call_seconds": one.warmup[0].seconds + one.warmup[0].preparing,
         "warmup_seconds": [done.seconds for done in one.warmup],

@@ -41,6 +41,7 @@ class Pass:
     seconds: float
     results: list[Result]
     forwards: list[TimedForward]
+    cpu_seconds: float  # processor time of the same pass, all threads together
     preparing: float = 0.0
     peak_bytes: int | None = None  # device memory at its highest, weights included, where the device counts it
 
@@ -93,15 +94,15 @@ def decode(contender: Contender, wait: bool = False) -> Pass:
     if sync is not None:
         torch.cuda.reset_peak_memory_stats(device)
         sync()
-    began, prepared = time.perf_counter(), decoder.execution.preparing
+    began, busy, prepared = time.perf_counter(), time.process_time(), decoder.execution.preparing
     results = decoder.decode(contender.prompts, observers=[log], phase=log)
     if sync is not None:
         sync()
-    preparing = decoder.execution.preparing - prepared
+    cpu_seconds, preparing = time.process_time() - busy, decoder.execution.preparing - prepared
     seconds = time.perf_counter() - began - preparing
     log.close(seconds)
     peak = None if sync is None else torch.cuda.max_memory_allocated(device)
-    return Pass(seconds, results, log.forwards, preparing, peak)
+    return Pass(seconds, results, log.forwards, cpu_seconds, preparing, peak)
 
 
 def _limits(machine: Machine, network: Network, done: Pass) -> Limits:

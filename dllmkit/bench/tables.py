@@ -19,6 +19,7 @@ def heading(document: Plain) -> str:
     weights = f"random weights, shape {settings['shape']}" if settings["shape"] else first["recipe"]["model"]["path"]
     lengths = sorted(set(first["prompt_lengths"]))
     tokens = f"{lengths[0]}" if len(lengths) == 1 else f"{lengths[0]} to {lengths[-1]}"
+    rounds = len(first["seconds"]["repeats"])
     n, runtime = len(first["prompt_lengths"]), first["recipe"]["runtime"]
     parts = [
         f"{weights} ({first['parameters'] / 1e6:,.1f} M parameters)",
@@ -26,11 +27,21 @@ def heading(document: Plain) -> str:
         f"{where['threads']} thread{'s' if where['threads'] > 1 else ''}",
         f"{n} prompt{'s' if n > 1 else ''} of {tokens} tokens, {first['recipe']['decode']['gen_length']} to generate",
         f"batch {runtime['batch_size']}",
-        f"{len(first['seconds']['repeats'])} rounds after {len(first['warmup_seconds'])} of warm-up",
+        f"{rounds} round{'s' if rounds > 1 else ''} after {len(first['warmup_seconds'])} of warm-up",
     ]
     if settings["commit_schedule"] is not None:
         parts.append(f"commit schedule {settings['commit_schedule']}")
     return "; ".join(parts)
+
+
+def disturbance(document: Plain) -> str | None:
+    """Say that other programs had the processor, if they had it for more than a tenth of the time; None if not."""
+    recipes = [one for one in document["recipes"] if one["device"] == "cpu"]
+    seconds = sum(one["seconds"]["median"] for one in recipes)
+    lost = seconds - sum(one["cpu_seconds"]["median"] for one in recipes)
+    if lost <= seconds / 10:
+        return None
+    return f"other programs had the processor for {100 * lost / seconds:.0f} % of the time: read `best`, not `ratio`"
 
 
 def tables(document: Plain) -> Iterator[Table]:

@@ -81,12 +81,14 @@ def bench(
     if as_json:
         print(text)
         return
-    from dllmkit.bench.tables import heading, tables
+    from dllmkit.bench.tables import disturbance, heading, tables
 
     console.print(heading(document), soft_wrap=True)
     for table in tables(document):
         console.print()
         console.print(table)
+    if (note := disturbance(document)) is not None:
+        print(f"note: {note}", file=sys.stderr)
 
 
 def _measure(

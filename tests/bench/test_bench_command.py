@@ -11,7 +11,7 @@ from shell import ROOT, call
 
 from dllmkit.bench.clock import HOST
 from dllmkit.bench.report import DEFINITIONS
-from dllmkit.bench.tables import heading, tables
+from dllmkit.bench.tables import disturbance, heading, tables
 from dllmkit.cli.bench import split
 from dllmkit.errors import DllmkitError
 
@@ -44,6 +44,7 @@ def test_counts(capsys):
         assert m["seconds"] == one["seconds"]["median"] > 0
         assert m["tps"] == pytest.approx(32 / m["seconds"])
         assert len(one["warmup_seconds"]) == 1
+        assert 0 < one["cpu_seconds"]["median"] < m["seconds"] + 0.1  # one thread
         assert one["preparing_seconds"] == [0.0] * 3
         assert one["first_call_seconds"] == one["warmup_seconds"][0]
     lengths = (24, 36)
@@ -120,6 +121,26 @@ def test_a_recorded_run_is_replayed_on_other_weights(capsys, tmp_path):
     assert one["metrics"]["nfe"] >= nfe  # more, where fewer masks were eligible than due
 
 
+def test_a_busy_machine_is_said():
+    def document(seconds, cpu, device="cpu"):
+        return {"recipes": [{"device": device, "seconds": {"median": seconds}, "cpu_seconds": {"median": cpu}}]}
+
+    assert disturbance(document(10.0, 9.5)) is None
+    assert disturbance(document(10.0, 19.5)) is None  # two threads
+    assert disturbance(document(10.0, 1.0, "cuda:0")) is None
+    said = "other programs had the processor for 60 % of the time: read `best`, not `ratio`"
+    assert disturbance(document(10.0, 4.0)) == said
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_parts_are_timed_apart_and_memory_is_counted(capsys):
+    arguments = ["dsb/tiny-cache", "runtime.device=cuda", "--shape", SHAPE, "--gen-length", "32", "--repeats", "2"]
+    (one,) = measured(capsys, *arguments, "--commit-schedule", "4")["recipes"]
+    assert one["device"].startswith("cuda")
+    assert one["metrics"]["peak_bytes"] > 0
+    assert one["forwards"]["refine"]["forward_over_limit"] > 0
+
+
 def test_tables_and_file(capsys, tmp_path):
     out, traces = tmp_path / "bench.json", tmp_path / "traces"
     arguments = ["baseline/tiny", "baseline/tiny", *BLOCKS, "--shape", SHAPE, "--gen-length", "8", "--repeats", "1"]
@@ -131,7 +152,7 @@ def test_tables_and_file(capsys, tmp_path):
     for title in ("Time", "Work", "Beside the limit of this machine, ms each", "Shares of the time, %"):
         assert title in outcome.out
     assert heading(document) in outcome.out.replace("\n", " ")
-    assert "1 prompt of 64 tokens, 8 to generate; batch 1; 1 rounds after 1 of warm-up" in heading(document)
+    assert "1 prompt of 64 tokens, 8 to generate; batch 1; 1 round after 1 of warm-up" in heading(document)
     assert sorted(p.name for p in traces.iterdir()) == ["baseline.tiny", "baseline.tiny (2)"]
     console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     for table in tables(document):

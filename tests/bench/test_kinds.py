@@ -34,6 +34,7 @@ def passes(*factors: float) -> list[Pass]:
                 forward(4, 10, forward=0.006 * k, propose=0.002, select=0.002, commit=0.0, other=0.0),
                 forward(4, 10, forward=0.010 * k, propose=0.002, select=0.002, commit=0.002, other=0.0),
             ],
+            1.0,
         )
         for k in factors
     ]
@@ -69,7 +70,7 @@ def test_shares():
 
 
 def test_a_compiled_step_is_one_piece():
-    done = Pass(1.0, [], [forward(4, 10, step=0.009, commit=0.001, other=0.002)])
+    done = Pass(1.0, [], [forward(4, 10, step=0.009, commit=0.001, other=0.002)], 1.0)
     kinds = beside_limits([done], [Fixed()], Fixed())
     refine = SimpleNamespace(**kinds["refine"])
     assert refine.forward_ms is refine.propose_ms is refine.forward_over_limit is refine.forward_over_limit_best is None

@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 import torch
 
+from dllmkit.bench import limits
 from dllmkit.bench.limits import Limits, Machine
 from dllmkit.bench.work import Attended, ForwardWork, Linear, Network, RowWork
 from dllmkit.signals import Signals
@@ -16,11 +17,11 @@ WEIGHT, KEYS = Linear(2, 10, 100), Attended(2, 4, 1, 5, 50, 8)
 
 
 def test_memory_or_arithmetic():
-    limits = Limits({WEIGHT: 3e-6, KEYS: 1e-6}, bandwidth=1e9, itemsize=4)
-    assert limits.bytes(WEIGHT) == 4000
-    assert limits.bytes(KEYS) == 2 * 2 * 50 * 8 * 4
-    assert limits.of(WEIGHT) == 4e-6  # the weights take longer to read than to multiply
-    assert limits.of(KEYS) == 6.4e-6
+    slow = Limits({WEIGHT: 3e-6, KEYS: 1e-6}, bandwidth=1e9, itemsize=4)
+    assert slow.bytes(WEIGHT) == 4000
+    assert slow.bytes(KEYS) == 2 * 2 * 50 * 8 * 4
+    assert slow.of(WEIGHT) == 4e-6  # the weights take longer to read than to multiply
+    assert slow.of(KEYS) == 6.4e-6
     fast = Limits({WEIGHT: 3e-6, KEYS: 1e-6}, bandwidth=1e12, itemsize=4)
     assert fast.of(WEIGHT) == 3e-6
     assert fast.total(Counter({WEIGHT: 3, KEYS: 2})) == pytest.approx(11e-6)
@@ -32,14 +33,14 @@ def test_every_product_of_a_forward_is_measured(dtype):
     network = Network.of(model, Signals())
     work = ForwardWork((RowWork(6, 10, 3), RowWork(5, 9, 2)))
     products = network.layer_products(work) + network.head_products(work)
-    limits = Machine.of(model).measure(products)
-    assert limits.seconds.keys() == products.keys()
-    assert min(limits.seconds.values()) > 0
-    assert limits.bandwidth > 0
-    assert limits.itemsize == dtype.itemsize
+    measured = Machine.of(model).measure(products)
+    assert measured.seconds.keys() == products.keys()
+    assert min(measured.seconds.values()) > 0
+    assert measured.bandwidth > 0
+    assert measured.itemsize == dtype.itemsize
 
 
-def test_the_weights_of_the_model_are_the_operands(monkeypatch):
+def test_the_weights_of_the_model_are_the_operands():
     model = toy_model(dtype=torch.float32)
     machine = Machine.of(model)
     layer, head = model.network.model.layers[0], model.network.lm_head
@@ -48,6 +49,19 @@ def test_the_weights_of_the_model_are_the_operands(monkeypatch):
     assert machine.weight_bytes == 4 * sum(p.numel() for p in model.network.parameters())
 
 
-def test_both_ways_of_attention_compute_the_same_shape():
-    calls = Machine.of(toy_model(dtype=torch.float32))._attention(KEYS)
-    assert [call().numel() for call in calls] == [2 * 4 * 5 * 8] * 2
+def test_both_ways_of_attention_compute_the_same_shape(monkeypatch):
+    machine = Machine.of(toy_model(dtype=torch.float32))
+    assert [call().numel() for call in machine._attention(KEYS)] == [2 * 4 * 5 * 8] * 2
+    monkeypatch.setattr(limits, "_BUFFER", 2 * 4 * 5 * 50 * 4 - 1)  # the scores of the plain products do not fit
+    assert len(machine._attention(KEYS)) == 1
+
+
+@pytest.mark.gpu
+def test_a_gpu_has_limits_too():
+    model = toy_model(dtype=torch.bfloat16, width=64)
+    model.network.to("cuda")
+    machine = Machine.of(type(model).wrap(model.network, model.architecture))
+    measured = machine.measure([Linear(64, 64, 64), KEYS])
+    assert machine.device.type == "cuda"
+    assert 0 < min(measured.seconds.values()) < 1e-2
+    assert measured.bandwidth > 1e9
