@@ -12,7 +12,7 @@ from shell import ROOT, call
 from dllmkit.bench.clock import HOST
 from dllmkit.bench.report import DEFINITIONS
 from dllmkit.bench.tables import disturbance, heading, tables
-from dllmkit.cli.bench import split
+from dllmkit.cli.bench import BenchOptions, split
 from dllmkit.errors import DllmkitError
 
 SHAPE = str(ROOT / "tests" / "golden" / "llada-100" / "config.json")  # 5 layers, width 64, vocabulary 128
@@ -166,6 +166,14 @@ def test_recipes_and_overrides_are_told_apart(tmp_path, monkeypatch):
     assert split(["x", "decode.seed=1", "a=b.yaml"]) == (["x", "a=b.yaml"], ["decode.seed=1"])
     with pytest.raises(DllmkitError, match="no recipe"):
         split(["decode.seed=1"])
+
+
+def test_options_are_overrides_of_all_recipes():
+    given = ["runtime.threads=3", "decode.seed=1"]
+    assert BenchOptions().overrides(given) == ["runtime.threads=1", *given]  # later ones win
+    options = BenchOptions(model="m", gen_length=8, batch=2, threads=4)
+    asked = ["model.path=m", "decode.gen_length=8", "runtime.batch_size=2", "runtime.threads=4"]
+    assert options.overrides(given) == ["runtime.threads=1", *given, *asked]
 
 
 @pytest.mark.parametrize(
