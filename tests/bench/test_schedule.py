@@ -114,6 +114,7 @@ def test_the_inner_selector_runs_with_its_own_inputs():
     assert spy.asked == [[[0.25, 0]], [[0.25, 1]], [[0.25, 2]]]
 
 
+@pytest.mark.slow
 def test_a_compiled_step_follows_it_too():
     chosen = next(one for one in ALLOWED if str(one.choices["unmask_selector"]) == "dawn")
     policy = policy_of(section(chosen))
