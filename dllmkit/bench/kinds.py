@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 Plain = dict[str, Any]
 
 
-def beside_limits(passes: Sequence[Pass], limits: Sequence[Limits], network: Network) -> Plain:
-    """Compare every forward with its own limit, of the same round; medians of all forwards of a kind, in all rounds."""
+def beside_limits(passes: Sequence[Pass], limits: Limits, network: Network) -> Plain:
+    """Compare every forward with its own limit; medians of all forwards of a kind, in all passes."""
     lines: dict[str, list[Plain]] = defaultdict(list)
-    for done, limit in zip(passes, limits, strict=True):
+    for done in passes:
         for forward in done.forwards:
-            lines[forward.work.kind].append(_line(forward, network, limit))
+            lines[forward.work.kind].append(_line(forward, network, limits))
     return {kind: _summary(lines[kind], len(passes)) for kind in KINDS if kind in lines}
 
 

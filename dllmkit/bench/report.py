@@ -30,11 +30,11 @@ DEFINITIONS = {
     "refine": "forwards in which every row reads some positions from the KV cache",
     "mixed": "forwards of a batch in which some rows refresh and others refine",
     "forward_ms": "time of a forward's layers, the language-model head excluded; null in a compiled step, which is one piece",
-    "limit_ms": "least time of the same layers' matrix products on this machine",
-    "forward_over_limit": "time of a forward's layers / limit in the same round",
+    "limit_ms": "least time of the same layers' matrix products on this machine, of all rounds",
+    "forward_over_limit": "time of a forward's layers / its limit",
     "step_ms": "time of a whole step: forward, proposal, selection, host",
     "step_limit_ms": "least time of the step's matrix products, the language-model head included",
-    "step_over_limit": "time of a step / limit in the same round",
+    "step_over_limit": "time of a step / its limit",
     "best": "the least ratio of all forwards of a kind: what remains where other programs disturbed none of the parts",
     "propose_ms": "time of the language-model head, and of reading tokens, confidences and signals off it",
     "head_limit_ms": "least time of the head's product",
@@ -63,7 +63,7 @@ def _section(one: Measured, first: Measured) -> Plain:
     times = [done.seconds for done in one.passes]
     ratios = [a.seconds / b.seconds for a, b in zip(first.passes, one.passes, strict=True)]
     flops = total_flops(network, [forward.work for forward in one.phased[0].forwards])
-    seconds = statistics.median(times)
+    limits, seconds = Limits.least(one.limits), statistics.median(times)
     peaks = [done.peak_bytes for done in one.passes if done.peak_bytes is not None]
     tokens = {tuple(tuple(r.tokens) for r in done.results) for done in [*one.warmup, *one.passes]}
     return {
@@ -88,9 +88,9 @@ def _section(one: Measured, first: Measured) -> Plain:
         "warmup_seconds": [done.seconds for done in one.warmup],
         "preparing_seconds": [done.preparing for done in (*one.warmup, *one.passes)],
         "same_tokens": len(tokens) == 1,
-        "forwards": beside_limits(one.phased, one.limits, network),
+        "forwards": beside_limits(one.phased, limits, network),
         "shares": shares(min(one.phased, key=lambda done: abs(done.seconds - _middle(one.phased)))),
-        "limit": _limit(one.limits),
+        "limit": _limit(limits),
     }
 
 
@@ -102,16 +102,12 @@ def _spread(values: Sequence[float]) -> Plain:
     return {"median": statistics.median(values), "min": min(values), "max": max(values)}
 
 
-def _limit(limits: Sequence[Limits]) -> Plain:
-    """List what was measured of the machine: medians over the rounds."""
-    products = sorted({p for limit in limits for p in limit.seconds}, key=lambda p: (type(p).__name__, str(p)))
-    return {
-        "bytes_per_second": statistics.median(limit.bandwidth for limit in limits),
-        "products": [_product(p, [limit.seconds[p] for limit in limits if p in limit.seconds]) for p in products],
-    }
+def _limit(limits: Limits) -> Plain:
+    """List what was measured of the machine."""
+    products = sorted(limits.seconds.items(), key=lambda item: (type(item[0]).__name__, str(item[0])))
+    return {"bytes_per_second": limits.bandwidth, "products": [_product(p, seconds) for p, seconds in products]}
 
 
-def _product(product: Product, seconds: Sequence[float]) -> Plain:
-    taken = statistics.median(seconds)
+def _product(product: Product, seconds: float) -> Plain:
     kind = "linear" if isinstance(product, Linear) else "attention"
-    return {"kind": kind, **asdict(product), "seconds": taken, "flops_per_second": product.flops / taken}
+    return {"kind": kind, **asdict(product), "seconds": seconds, "flops_per_second": product.flops / seconds}

@@ -41,7 +41,7 @@ def passes(*factors: float) -> list[Pass]:
 
 
 def test_medians_and_the_best():
-    kinds = beside_limits(passes(1, 2, 4), [Fixed()] * 3, Fixed())
+    kinds = beside_limits(passes(1, 2, 4), Fixed(), Fixed())
     refresh, refine = kinds["refresh"], kinds["refine"]
     assert list(kinds) == ["refresh", "refine"]
     assert (refresh["count"], refine["count"]) == (1, 2)
@@ -71,7 +71,7 @@ def test_shares():
 
 def test_a_compiled_step_is_one_piece():
     done = Pass(1.0, [], [forward(4, 10, step=0.009, commit=0.001, other=0.002)], 1.0)
-    kinds = beside_limits([done], [Fixed()], Fixed())
+    kinds = beside_limits([done], Fixed(), Fixed())
     refine = SimpleNamespace(**kinds["refine"])
     assert refine.forward_ms is refine.propose_ms is refine.forward_over_limit is refine.forward_over_limit_best is None
     assert refine.step_ms == pytest.approx(12)

@@ -27,6 +27,11 @@ def test_memory_or_arithmetic():
     assert fast.total(Counter({WEIGHT: 3, KEYS: 2})) == pytest.approx(11e-6)
 
 
+def test_the_best_of_the_rounds_is_the_limit():
+    rounds = [Limits({WEIGHT: 3.0, KEYS: 1.0}, 5.0, 4), Limits({WEIGHT: 2.0}, 6.0, 4), Limits({KEYS: 4.0}, 1.0, 4)]
+    assert Limits.least(rounds) == Limits({WEIGHT: 2.0, KEYS: 1.0}, 6.0, 4)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_every_product_of_a_forward_is_measured(dtype):
     model = toy_model(dtype=dtype)
