@@ -6,10 +6,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dllmkit.bench.clock import synchroniser
-from dllmkit.bench.work import Attended, Linear, Product
+from dllmkit.bench.work import Attended, Linear, Product, parameters
 
 if TYPE_CHECKING:
     import torch
@@ -55,22 +55,21 @@ class Limits:
 
 @dataclass(frozen=True, eq=False)
 class Machine:
-    """Measures limits on the device and in the dtype of a model, with its own weights as operands: no copy is made."""
+    """Measures limits on the device and in the dtype of a model, with its own layers: no weight is copied."""
 
     device: torch.device
     dtype: torch.dtype
-    weights: Mapping[tuple[int, int], torch.Tensor]  # (inputs, outputs) -> the first such matrix
+    linears: Mapping[tuple[int, int], Any]  # (inputs, outputs) -> the first such layer
     weight_bytes: int
 
     @classmethod
     def of(cls, model: DiffusionModel) -> Machine:
-        """Find a matrix of each size in a model."""
-        weights: dict[tuple[int, int], torch.Tensor] = {}
+        """Find a layer of each size in a model."""
+        linears: dict[tuple[int, int], Any] = {}
         for module in model.network.modules():
             if hasattr(module, "in_features"):
-                weights.setdefault((module.in_features, module.out_features), module.weight)
-        size = sum(p.numel() * p.element_size() for p in model.network.parameters())
-        return cls(model.device, model.dtype, weights, size)
+                linears.setdefault((module.in_features, module.out_features), module)
+        return cls(model.device, model.dtype, linears, parameters(model) * model.dtype.itemsize)
 
     def measure(self, products: Iterable[Product]) -> Limits:
         """Time each product once more, and the memory."""
@@ -86,13 +85,15 @@ class Machine:
         return min(self._fastest(call) for call in self._attention(product))
 
     def _linear(self, product: Linear) -> list[Callable[[], object]]:
-        """The product as the layers do it, and into memory that is there already: large outputs cost more to allocate."""
+        """The layer itself, and its product into memory that is there already: large outputs cost more to allocate."""
         import torch
-        from torch.nn import functional
 
-        left, weight = self._noise(product.rows, product.inputs), self.weights[product.inputs, product.outputs]
-        out = torch.empty(product.rows, product.outputs, dtype=self.dtype, device=self.device)
-        return [lambda: functional.linear(left, weight), lambda: torch.mm(left, weight.T, out=out)]
+        left, layer = self._noise(product.rows, product.inputs), self.linears[product.inputs, product.outputs]
+        calls: list[Callable[[], object]] = [lambda: layer(left)]
+        if isinstance(layer, torch.nn.Linear):  # others keep their weights in an order of their own
+            out = torch.empty(product.rows, product.outputs, dtype=self.dtype, device=self.device)
+            calls.append(lambda: torch.mm(left, layer.weight.T, out=out))
+        return calls
 
     def _attention(self, product: Attended) -> list[Callable[[], object]]:
         """The fused kernel, and the two plain products where their scores fit: whichever is faster is the limit."""

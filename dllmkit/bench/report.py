@@ -10,7 +10,7 @@ from typing import Any
 from dllmkit.bench.kinds import beside_limits, shares
 from dllmkit.bench.limits import Limits
 from dllmkit.bench.runner import Measured, Pass
-from dllmkit.bench.work import Linear, Product, total_flops
+from dllmkit.bench.work import Linear, Product, parameters, total_flops
 from dllmkit.observe.metrics import DEFINITIONS as METRICS
 from dllmkit.observe.metrics import Metrics
 
@@ -72,7 +72,7 @@ def _section(one: Measured, first: Measured) -> Plain:
         "recipe_hash": recipe.hash,
         "device": str(model.device),
         "dtype": str(model.dtype).removeprefix("torch."),
-        "parameters": sum(p.numel() for p in model.network.parameters()),
+        "parameters": parameters(model),
         "prompt_lengths": [len(prompt) for prompt in one.contender.prompts],
         "metrics": {
             **Metrics.of(one.passes[0].results, seconds).as_dict(),

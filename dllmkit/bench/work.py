@@ -139,3 +139,11 @@ class Network:
 def total_flops(network: Network, forwards: Sequence[ForwardWork]) -> int:
     """Sum up the operations of a decode."""
     return sum(network.flops(forward) for forward in forwards)
+
+
+def parameters(model: DiffusionModel) -> int:
+    """Count the numbers in a model's matrices and vectors, also of layers that keep them in an order of their own."""
+    layers = [module for module in model.network.modules() if hasattr(module, "in_features")]
+    packed: int = sum(m.in_features * m.out_features for m in layers if m._parameters.get("weight") is None)
+    plain: int = sum(weight.numel() for weight in model.network.parameters())
+    return packed + plain

@@ -9,7 +9,8 @@ import torch
 
 from dllmkit.bench import limits
 from dllmkit.bench.limits import Limits, Machine
-from dllmkit.bench.work import Attended, ForwardWork, Linear, Network, RowWork
+from dllmkit.bench.work import Attended, ForwardWork, Linear, Network, RowWork, parameters
+from dllmkit.models.packed import pack
 from dllmkit.signals import Signals
 from dllmkit.testing.toy import toy_model
 
@@ -45,13 +46,26 @@ def test_every_product_of_a_forward_is_measured(dtype):
     assert measured.itemsize == dtype.itemsize
 
 
-def test_the_weights_of_the_model_are_the_operands():
+def test_the_layers_of_the_model_are_measured():
     model = toy_model(dtype=torch.float32)
     machine = Machine.of(model)
     layer, head = model.network.model.layers[0], model.network.lm_head
-    assert machine.weights[32, 64] is layer.mlp.gate_proj.weight
-    assert machine.weights[head.in_features, head.out_features] is head.weight
+    assert machine.linears[32, 64] is layer.mlp.gate_proj
+    assert machine.linears[head.in_features, head.out_features] is head
     assert machine.weight_bytes == 4 * sum(p.numel() for p in model.network.parameters())
+    layered, into = (call() for call in machine._linear(Linear(3, 32, 64)))
+    assert torch.allclose(layered, into, atol=1e-5)
+
+
+def test_packed_layers_have_limits_and_are_counted():
+    model = toy_model(dtype=torch.float32)
+    size, work = parameters(model), ForwardWork((RowWork(6, 10, 3),))
+    products = Network.of(model, Signals()).layer_products(work)
+    pack(model.network)
+    machine = Machine.of(model)
+    assert (parameters(model), machine.weight_bytes) == (size, 4 * size)
+    assert Network.of(model, Signals()).layer_products(work) == products
+    assert machine.measure(products).seconds.keys() == products.keys()
 
 
 def test_both_ways_of_attention_compute_the_same_shape(monkeypatch):
