@@ -87,7 +87,13 @@ class Setup:
         make_sampler(recipe, architecture)
         device, config = choose_device(recipe.runtime.device), architecture.config
         choice = choose_dtype(recipe.runtime.dtype, device, width=config.hidden_size, hidden=config.intermediate_size)
-        return random_model(shape, architecture, device, choice.dtype, self.seed)
+        model = random_model(shape, architecture, device, choice.dtype, self.seed)
+        if device.type == "cpu":  # as for weights that are loaded
+            from dllmkit.models.packed import GAIN, gain, pack
+
+            if gain(choice.dtype, min(config.hidden_size, 1024), min(config.intermediate_size, 1024)) >= GAIN:
+                pack(model.network)
+        return model
 
     def _tokens(self, decoder: Decoder, first: Recipe) -> list[tuple[int, ...]]:
         """Turn the prompts into token ids, repeated until they fill the batch; `first` says how text is presented."""
