@@ -111,7 +111,7 @@ def test_a_recorded_run_is_replayed_on_other_weights(capsys, tmp_path):
     given = ["dsb/tiny", "decode.gen_length=32", "runtime.dtype=float32"]
     assert call(capsys, "run", *given, "--prompt", "Sort: 4 2 9", "--out", str(run), "--no-live").status == 0
     steps = [json.loads(line) for line in (run / "trace.jsonl").read_text().splitlines()]
-    counts = [len(line["chosen"]) for line in steps if line["kind"] == "step"]
+    counts = [len(line["tokens"]) for line in steps if line["kind"] == "step"]
     schedule = ["--shape", SHAPE, "--commit-schedule", str(run / "trace.jsonl"), "--repeats", "1"]
     (one,) = measured(capsys, *given, *schedule)["recipes"]
     due, nfe = 0, 0

@@ -157,7 +157,7 @@ def test_a_trace_replays_its_tokens_per_forward(tmp_path, capsys):
     lines = [json.loads(line) for line in file.read_text().splitlines()]
     schedule = CommitSchedule.read(str(file))
     for index in (0, 1):
-        counts = [len(line["chosen"]) for line in lines if line["kind"] == "step" and line["row"] == index]
+        counts = [len(line["tokens"]) for line in lines if line["kind"] == "step" and line["row"] == index]
         assert schedule.rows[index] == Counts.of(counts)
         assert sum(counts) > len(counts)
 
