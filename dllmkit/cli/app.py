@@ -192,3 +192,70 @@ def view(
     from dllmkit.cli.view import view as command
 
     command(runs, row, out, png, show)
+
+
+@app.command(epilog="Example: dllmkit bench baseline/tiny dawn/tiny decode.gen_length=64 --repeats 3")
+def bench(
+    arguments: Annotated[
+        list[str], typer.Argument(metavar="RECIPE|KEY=VALUE", help="Recipes, and overrides for all of them.")
+    ],
+    model: Annotated[str | None, typer.Option(metavar="PATH", help="Weights for all recipes.")] = None,
+    shape: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SHAPE", help="Random weights instead: 8b, 1b, 135m, tiny, or the config.json of a model."
+        ),
+    ] = None,
+    gen_length: Annotated[int | None, typer.Option(metavar="N", help="Positions to generate.")] = None,
+    batch: Annotated[int | None, typer.Option(metavar="N", help="Sequences decoded together.")] = None,
+    prompts: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Prompts, the same for all (default: the first recipe's samples)."),
+    ] = None,
+    prompt_length: Annotated[
+        str | None,
+        typer.Option(metavar="N[,N...]", help="Random prompts of so many tokens (default with --shape: 64)."),
+    ] = None,
+    repeats: Annotated[int, typer.Option(metavar="N", min=1, help="Rounds in which each recipe runs once.")] = 5,
+    warmup: Annotated[int, typer.Option(metavar="N", min=1, help="Passes before, reported apart.")] = 1,
+    threads: Annotated[int | None, typer.Option(metavar="N", min=1, help="CPU threads (default: 1).")] = None,
+    commit_schedule: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|RATE", help="Tokens per forward: a number, the trace.jsonl of a run, or a JSON list."
+        ),
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Also write a torch.profiler trace of each recipe there.")
+    ] = None,
+    out: Annotated[str | None, typer.Option(metavar="FILE", help="Also write the JSON document there.")] = None,
+    json: Json = False,
+) -> None:
+    """Time recipes against each other on the same prompts, and beside the limit of this machine."""
+    from dllmkit.cli.bench import BenchOptions
+    from dllmkit.cli.bench import bench as command
+
+    options = BenchOptions(
+        model, shape, gen_length, batch, prompts, prompt_length, repeats, warmup, threads, commit_schedule
+    )
+    command(arguments, options, json, out, profile)
+
+
+@app.command(epilog="Example: dllmkit profile baseline/tiny --out traces")
+def profile(
+    recipe: Recipe,
+    out: Annotated[str, typer.Option("--out", metavar="DIR", help="Where the trace is written.")],
+    overrides: Overrides = None,
+    prompt: Annotated[
+        list[str] | None, typer.Option("--prompt", metavar="TEXT", help="A prompt; may be repeated.")
+    ] = None,
+    prompts: Annotated[
+        str | None,
+        typer.Option("--prompts", metavar="FILE", help="A file of prompts: .jsonl, or text with one a line."),
+    ] = None,
+    steps: Annotated[int, typer.Option(metavar="N", min=0, help="Steps of the loop in the trace; 0: all.")] = 32,
+) -> None:
+    """Write a torch.profiler trace of a decode, for TensorBoard and Perfetto."""
+    from dllmkit.cli.profile import profile as command
+
+    command(recipe, overrides or (), out, prompt or (), prompts, steps)

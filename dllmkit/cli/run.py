@@ -18,6 +18,7 @@ from rich.text import Text
 
 from dllmkit.cli.prompts import Prompt, collect
 from dllmkit.cli.session import Terminated, clean_exit, load_decoder, memory_errors, output
+from dllmkit.errors import DllmkitError
 from dllmkit.rundir import RunFolder
 
 if TYPE_CHECKING:

@@ -37,8 +37,7 @@ def load_model(
     choice = choose_dtype(recipe.runtime.dtype, device, width=config.hidden_size, hidden=config.intermediate_size)
     network = load_network(folder, architecture, device, choice.dtype)
     if device.type == "cpu":
-        from dllmkit.models.packed import GAIN, gain, pack
+        from dllmkit.models.packed import pack_if_faster
 
-        if gain(choice.dtype, min(config.hidden_size, 1024), min(config.intermediate_size, 1024)) >= GAIN:
-            pack(network)
+        pack_if_faster(network)
     return DiffusionModel.wrap(network, architecture, load_tokenizer(folder, architecture))

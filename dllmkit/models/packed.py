@@ -16,6 +16,7 @@ import torch
 from torch.nn import functional
 
 ROWS = 64  # rows that the packed order is chosen for: those of a refine step; other numbers of rows work too
+LONGEST = 1024  # sizes above this are measured at this
 GAIN = 1.15  # weights are packed where products run at least this many times faster
 
 # A packed weight cannot be an input of a compiled graph (inductor of torch 2.13 asserts), so there it goes by number.
@@ -67,6 +68,15 @@ def _pack(weight: torch.Tensor) -> torch.Tensor:
 def _product(x: torch.Tensor, packed: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
     product: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x, packed, bias, "none", [], "")
     return product
+
+
+def pack_if_faster(network: Any) -> None:
+    """Pack a network on the CPU if that is measured to be faster at its sizes."""
+    config, weight = network.config, network.model.norm.weight
+    if weight.device.type != "cpu":
+        return
+    if gain(weight.dtype, min(config.hidden_size, LONGEST), min(config.intermediate_size, LONGEST)) >= GAIN:
+        pack(network)
 
 
 def pack(network: Any) -> None:

@@ -1,0 +1,1 @@
+"""Measuring decoding: the same prompts through several recipes, beside the limit of the machine."""
