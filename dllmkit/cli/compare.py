@@ -152,7 +152,13 @@ def progress(total: int, done: int, unit: str) -> Iterator[Callable[[str], None]
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console, transient=True) as shown:
         bar = shown.add_task("loading", total=total, completed=done)
         yield lambda what: shown.update(bar, advance=1, description=what)

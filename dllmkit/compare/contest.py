@@ -55,7 +55,9 @@ class Contest:
 
     def _requests(self, decoder: Decoder) -> list[Request]:
         if decoder.model.tokenizer is None:
-            raise RequestError(f"{decoder.recipe.source}: the checkpoint has no tokenizer: its answers cannot be judged")
+            raise RequestError(
+                f"{decoder.recipe.source}: the checkpoint has no tokenizer: its answers cannot be judged"
+            )
         prompts = [problem.prompt for problem in self.task.problems]
         return decoder.requests(prompts, chat=decoder.recipe.prompts.chat)
 

@@ -48,9 +48,7 @@ def diverge(first: Result, second: Result) -> Divergence:
         return Divergence(_first_step(first, second), None, None)
     order = second.commit_step
     in_time = min(differing, key=lambda p: (order[p] < 0, order[p], p))  # what was filled in comes last
-    return Divergence(
-        _first_step(first, second), _place(first, second, differing[0]), _place(first, second, in_time)
-    )
+    return Divergence(_first_step(first, second), _place(first, second, differing[0]), _place(first, second, in_time))
 
 
 def _place(first: Result, second: Result, position: int) -> Place:

@@ -56,9 +56,14 @@ def document(
         "task": {"name": task.name, "digest": task.digest, "problems": len(kinds), "matcher": task.matcher.name},
         "contenders": [
             {
-                "label": one.label, "overrides": list(one.overrides), "settings": dict(one.settings),
-                "recipe": one.recipe.source, "hash": one.recipe.hash, "resolved": one.recipe.resolved,
-                **row, **other,
+                "label": one.label,
+                "overrides": list(one.overrides),
+                "settings": dict(one.settings),
+                "recipe": one.recipe.source,
+                "hash": one.recipe.hash,
+                "resolved": one.recipe.resolved,
+                **row,
+                **other,
             }
             for one, row, other in zip(contenders, rows, others, strict=True)
         ],  # fmt: skip
@@ -76,7 +81,9 @@ def document(
 
 def _differing(recipes: Sequence[Recipe]) -> dict[str, list[Any]]:
     """Keys that differ, without the sample prompts of recipes, which no task decodes."""
-    return {key: held for key, held in differing_keys([r.resolved for r in recipes]).items() if key != "prompts.samples"}
+    return {
+        key: held for key, held in differing_keys([r.resolved for r in recipes]).items() if key != "prompts.samples"
+    }
 
 
 def _problem(

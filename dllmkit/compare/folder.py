@@ -49,9 +49,7 @@ class CompareFolder:
             if (path / RUN).exists():
                 folder._continue()
             elif any(file.suffix != PARTIAL for file in path.iterdir()):
-                raise DllmkitError(
-                    f"{path} is not empty and holds no run of dllmkit: choose another folder for --out"
-                )
+                raise DllmkitError(f"{path} is not empty and holds no run of dllmkit: choose another folder for --out")
             else:
                 folder._describe()
         return folder
@@ -85,8 +83,9 @@ class CompareFolder:
         with writing(self.path):
             self._close_file()
             path = self.path / ANSWERS
-            lines = {Answer.read(record).key: line for line, record in records(path)}
-            rewrite(path, [lines[key] for key in sorted(lines)])
+            if path.exists():
+                lines = {Answer.read(record).key: line for line, record in records(path)}
+                rewrite(path, [lines[key] for key in sorted(lines)])
             write_atomically(self.path / RESULTS, json.dumps(results, ensure_ascii=False) + "\n")
 
     def close(self) -> None:

@@ -13,8 +13,6 @@ def front(points: Sequence[tuple[float | None, float | None]]) -> list[bool]:
     return [
         x is not None
         and y is not None
-        and not any(
-            a is not None and b is not None and a >= x and b >= y and (a > x or b > y) for a, b in points
-        )
+        and not any(a is not None and b is not None and a >= x and b >= y and (a > x or b > y) for a, b in points)
         for x, y in points
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -39,15 +38,17 @@ class Models:
 
     def decoder(self, recipe: Recipe) -> Decoder:
         """Put the recipe on its model."""
-        runtime = recipe.runtime
-        key = (recipe.model.path, recipe.model.revision, runtime.device, runtime.dtype, runtime.compile)
+        key = _key(recipe)
         if key not in self._loaded:
             self._loaded[key] = load_model(recipe, self.registry, check=lambda found: make_sampler(recipe, found))
-        else:
-            make_sampler(recipe, self._loaded[key].architecture)
         return Decoder.of(self._loaded[key], recipe)
 
+    def holds(self, recipe: Recipe) -> bool:
+        """Whether the recipe's model is loaded."""
+        return _key(recipe) in self._loaded
 
-def same_tokens(recipes: Sequence[Recipe]) -> list[bool]:
-    """Say of each recipe whether its tokens are those of the first: whether it names the same checkpoint."""
-    return [recipe.model == recipes[0].model for recipe in recipes]
+
+def _key(recipe: Recipe) -> tuple[str | None, ...]:
+    """What makes a loaded model: the checkpoint, and how it is loaded."""
+    runtime = recipe.runtime
+    return recipe.model.path, recipe.model.revision, runtime.device, runtime.dtype, runtime.compile

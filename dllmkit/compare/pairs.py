@@ -36,8 +36,14 @@ def paired(reference: Sequence[bool], others: Sequence[Sequence[bool]]) -> list[
         both = sum(1 for a, b in zip(reference, other, strict=True) if a and b)
         rows.append(
             Paired(
-                n, both, test.only_first, test.only_second, n - both - test.only_first - test.only_second,
-                (test.only_second - test.only_first) / n, test.p, p_holm,
+                n,
+                both,
+                test.only_first,
+                test.only_second,
+                n - both - test.only_first - test.only_second,
+                (test.only_second - test.only_first) / n,
+                test.p,
+                p_holm,
             )  # fmt: skip
         )
     return rows

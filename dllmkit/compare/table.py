@@ -20,7 +20,9 @@ def tables(results: dict[str, Any]) -> Iterator[Table]:
 
 
 def _quality(results: dict[str, Any], title: str) -> Table:
-    table = _table("recipe", "accuracy", "95 %", "difference", "only it : only ref.", "p", "p (Holm)", "AUP", "AUP answer")
+    table = _table(
+        "recipe", "accuracy", "95 %", "difference", "only it : only ref.", "p", "p (Holm)", "AUP", "AUP answer"
+    )
     table.title, table.title_justify, table.title_style = title, "left", ""
     for row in results["contenders"]:
         low, high = row["accuracy"]["interval"]
@@ -37,7 +39,19 @@ def _quality(results: dict[str, Any], title: str) -> Table:
 
 def _work(results: dict[str, Any]) -> Table:
     table = _table(
-        "recipe", "NFE", "÷", "query tokens", "÷", "attended", "÷", "seconds", "÷", "TPF", "TPF answer", "TPS", "TPS answer"
+        "recipe",
+        "NFE",
+        "÷",
+        "query tokens",
+        "÷",
+        "attended",
+        "÷",
+        "seconds",
+        "÷",
+        "TPF",
+        "TPF answer",
+        "TPS",
+        "TPS answer",
     )
     for row in results["contenders"]:
         metrics, ratios = row["metrics"], row["ratios"]

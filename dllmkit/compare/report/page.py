@@ -1,2 +1,157 @@
+"""The report as a page: everything in one file, nothing fetched, nothing of a model or a prompt taken for markup."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
-def write_report(results, out, unless_there=False): pass
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from dllmkit.compare.figures import DEFINITIONS
+from dllmkit.compare.folder import REPORT
+from dllmkit.compare.report.chart import NARROW, WIDE, Point, chart
+from dllmkit.compare.report.embed import explorer_data
+from dllmkit.compare.report.rows import differing, rows, scale
+from dllmkit.compare.table import number, p_value, percent
+from dllmkit.journal import write_atomically, writing
+from dllmkit.observe.metrics import DEFINITIONS as METRICS
+
+AXES = (
+    ("time", "seconds", "times as fast as the reference", "Decode wall time of the reference divided by this one's."),
+    ("query tokens", "query_tokens", "times fewer query tokens than the reference", METRICS["query_tokens"]),
+    ("forwards", "nfe", "times fewer forwards than the reference", METRICS["nfe"]),
+    ("TPF", "tpf", "tokens per forward", METRICS["tpf"] + "; tokens: " + METRICS["tokens"]),
+    (
+        "TPF answer", "tpf_answer", "answer tokens per forward",
+        METRICS["tpf_answer"] + "; answer_tokens: " + METRICS["answer_tokens"],
+    ),
+)  # fmt: skip
+
+
+def write_report(results: dict[str, Any], folder: Path, *, unless_there: bool = False) -> Path:
+    """Write the report of results into their folder and return its path; `unless_there` leaves one that exists."""
+    path = folder / REPORT
+    if not (unless_there and path.exists()):
+        with writing(folder):
+            write_atomically(path, page(results))
+    return path
+
+
+def page(results: dict[str, Any]) -> str:
+    """Render the report of a comparison or a sweep."""
+    here = files("dllmkit.compare.report")
+    texts = {name: (here / name).read_text(encoding="utf-8") for name in ("page.html", "style.css", "page.js")}
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    script = texts["page.js"]
+    data = explorer_data(results)
+    laid = rows(results)
+    return environment.from_string(texts["page.html"]).render(
+        title=_title(results), lead=_lead(results), style=Markup(texts["style.css"]), script=Markup(script),
+        script_hash=_hash(script), data=data_block(environment, data), left_out=_left_out(results, data),
+        rows=laid, scale=scale(results), n=results["task"]["problems"], charts=list(_charts(results)),
+        unit="recipe" if results["kind"] == "compare" else "grid point", with_aup=results["kind"] == "compare",
+        curve=_curve(results), conditions=_conditions(results), kinds=_kinds(results), differing=differing(results),
+        provenance=list(_provenance(results)), definitions=[*DEFINITIONS.items(), *METRICS.items()],
+    )  # fmt: skip
+
+
+def data_block(environment: Environment, data: Any) -> Markup:
+    """Write data for a script element: jinja's tojson leaves no <, >, & or ' in it."""
+    return Markup(environment.from_string("{{ data|tojson }}").render(data=data))
+
+
+def _hash(script: str) -> str:
+    digest = hashlib.sha256(script.encode()).digest()
+    return f"sha256-{base64.b64encode(digest).decode()}"
+
+
+def _title(results: dict[str, Any]) -> str:
+    n, task = len(results["contenders"]), results["task"]["name"]
+    if results["kind"] == "compare":
+        return f"{n} recipes on {task}"
+    return f"{results['contenders'][0]['recipe']}: a grid of {n} points on {task}"
+
+
+def _lead(results: dict[str, Any]) -> str:
+    """The fastest against the reference, with what it costs."""
+    reference, *others = results["contenders"]
+    fastest = max(others, key=lambda row: row["ratios"]["seconds"] or 0.0, default=None)
+    problems = f"{results['task']['problems']:,} problems."
+    if fastest is None or not fastest["ratios"]["seconds"]:
+        return problems
+    pair = fastest["paired"]
+    return (
+        f"{problems} The fastest, {fastest['label']}, decodes {number(fastest['ratios']['seconds'], 1)} times as fast as "
+        f"{reference['label']} and recomputes {number(fastest['ratios']['query_tokens'], 1)} times fewer tokens. Its accuracy "
+        f"is {percent(fastest['accuracy']['accuracy'])}, the reference's {percent(reference['accuracy']['accuracy'])} "
+        f"({pair['only_reference']} problems right with the reference only, {pair['only_this']} with {fastest['label']} only; "
+        f"exact McNemar p {p_value(pair['p']) if pair['p'] < 0.001 else '= ' + p_value(pair['p'])})."
+    )
+
+
+def _charts(results: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A chart for each axis that was measured for all."""
+    for name, key, title, note in AXES:
+        points = []
+        for number_, row in enumerate(results["contenders"], 1):
+            x = row["ratios"].get(key, row["metrics"].get(key)) if key in row["ratios"] else row["metrics"][key]
+            if not x:
+                break
+            accuracy, (low, high) = row["accuracy"]["accuracy"], row["accuracy"]["interval"]
+            points.append(Point(number_, row["label"], x, 100 * accuracy, 100 * low, 100 * high, row["front"][key]))
+        else:
+            drawn = {layout.name: Markup(chart(points, title, layout)) for layout in (WIDE, NARROW)}
+            yield {"name": name, "note": note, **drawn}
+
+
+def _curve(results: dict[str, Any]) -> str | None:
+    if results["curve"] is None:
+        return None
+    both = f"{number(results['curve']['aup'], 1)} over tpf, {number(results['curve']['aup_answer'], 1)} over tpf_answer"
+    return f"AUP of the grid as one curve: {both}."
+
+
+def _conditions(results: dict[str, Any]) -> str:
+    if results["interleaved"]:
+        return "Recipes took turns on slices of the problems, in one process; two forwards of each were decoded before its clock started."
+    if results["workers"] > 1:
+        return f"Up to {results['workers']} jobs ran at the same time and disturbed one another's times; counts are not affected."
+    return (
+        "Jobs ran one after another, so times include whatever else the machine did meanwhile; counts are not affected."
+    )
+
+
+def _kinds(results: dict[str, Any]) -> list[dict[str, Any]]:
+    kinds = results["contenders"][0]["kinds"]
+    return [{"name": name, "problems": held["problems"]} for name, held in kinds.items()] if len(kinds) > 1 else []
+
+
+def _left_out(results: dict[str, Any], data: dict[str, Any]) -> str | None:
+    shown, there = len(data["problems"]), len(results["problems"])
+    if shown == there:
+        return None
+    return f"{shown:,} of {there:,} problems are shown here, those with different verdicts first; results.json has all."
+
+
+def _provenance(results: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    task, environments = results["task"], results["environments"]
+    yield (
+        "task",
+        f"{task['name']}, {task['problems']:,} problems, matcher {task['matcher']}, digest {task['digest'][:16]}",
+    )
+    for number_, found in enumerate(environments, 1):
+        suffix = f" {number_}" if len(environments) > 1 else ""
+        versions = ", ".join(f"{name} {version or 'not installed'}" for name, version in found["versions"].items())
+        yield f"commit{suffix}", str(found["git_commit"] or "not a checkout")
+        yield (
+            f"device{suffix}",
+            ", ".join(str(found[key]) for key in ("device", "gpu", "dtype") if found.get(key) is not None),
+        )
+        yield f"machine{suffix}", f"{found['platform']}, {found['cpu_count']} CPUs, {found['threads']} threads"
+        yield f"versions{suffix}", f"python {found['python']}, {versions}"
+        yield f"weights{suffix}", str(found.get("weights", "not recorded"))
