@@ -199,7 +199,9 @@ def sweep(
     ] = "local",
     workers: Annotated[
         int | None,
-        typer.Option("--workers", metavar="N", min=1, help="Jobs at a time (default: local 1, ray all there is room for)."),
+        typer.Option(
+            "--workers", metavar="N", min=1, help="Jobs at a time (default: local 1, ray all there is room for)."
+        ),
     ] = None,
     limit: Limit = None,
     seed: Seed = 0,

@@ -11,39 +11,31 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from dllmkit.cli.session import clean_exit, memory_errors, output
+from dllmkit.cli.problems import Problems
+from dllmkit.cli.session import Terminated, clean_exit, memory_errors, output
 from dllmkit.errors import DllmkitError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dllmkit.compare.answer import Answer
     from dllmkit.compare.document import Contender
     from dllmkit.compare.folder import CompareFolder
-    from dllmkit.compare.answer import Answer
     from dllmkit.evaluation.task import Task
     from dllmkit.plugins import LoadedPlugins
 
 
 def compare(
-    recipes: Sequence[str],
-    task: str,
-    out: str,
-    limit: int | None = None,
-    seed: int = 0,
-    overrides: Sequence[str] = (),
-    matcher: str | None = None,
-    as_json: bool = False,
+    recipes: Sequence[str], problems: Problems, out: str, overrides: Sequence[str] = (), as_json: bool = False
 ) -> None:
     """Decode a task with several recipes and print, write and draw how they compare; see `dllmkit compare --help`."""
     with clean_exit():
-        from dllmkit.evaluation.task import load_task
         from dllmkit.plugins import load_plugins
 
         plugins = load_plugins()
         plugins.warn()
         contenders = _contenders(recipes, overrides, plugins)
-        chosen = load_task(task, limit=limit, seed=seed, matcher=matcher)
-        results = _results(contenders, chosen, Path(out), plugins)
+        results = _results(contenders, problems.load(), Path(out), plugins)
         show(results, Path(out), as_json)
 
 
@@ -108,14 +100,12 @@ def _results(contenders: Sequence[Contender], task: Task, out: Path, plugins: Lo
 
 
 def _play(contenders: Sequence[Contender], task: Task, folder: CompareFolder, plugins: LoadedPlugins) -> dict[str, Any]:
-    from transformers.utils import logging
-
     from dllmkit.compare.contest import Contest
     from dllmkit.compare.document import Conditions, document
-    from dllmkit.compare.models import Models
+    from dllmkit.compare.models import Models, quiet
     from dllmkit.observe.metrics import environment, fingerprint
 
-    logging.set_verbosity_error()
+    quiet()
     models = Models(plugins.registry)
     for one in contenders:
         models.check(one.recipe)
@@ -125,17 +115,19 @@ def _play(contenders: Sequence[Contender], task: Task, folder: CompareFolder, pl
             decoders = [models.decoder(one.recipe) for one in contenders]
             folder.started([fingerprint(d.model) for d in decoders], environment(decoders[0].model))
             Contest(decoders, task, folder).play(lambda answer: advance(contenders[answer.contender].label))
-    except KeyboardInterrupt:
-        print(
-            f"interrupted: {len(folder.answers)} of {total} answers are finished; the same command continues in "
-            f"{folder.path}",
-            file=sys.stderr,
-        )
+    except KeyboardInterrupt as interrupt:
+        say_interrupted(interrupt, f"{len(folder.answers)} of {total} answers", folder.path)
         raise
     return document(
         "compare", task, contenders, in_order(folder.answers, len(contenders), len(task.problems)),
         decoders[0].model.tokenizer, Conditions(folder.environments),
     )  # fmt: skip
+
+
+def say_interrupted(interrupt: KeyboardInterrupt, finished: str, path: Path) -> None:
+    """Say on standard error what is kept, and how to go on."""
+    name = "terminated" if isinstance(interrupt, Terminated) else "interrupted"
+    print(f"{name}: {finished} are finished; the same command continues in {path}", file=sys.stderr)
 
 
 def in_order(answers: dict[tuple[int, int], Answer], contenders: int, problems: int) -> list[list[Answer]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 ALPHA = 3.0  # the paper's penalty factor
@@ -33,7 +34,7 @@ def aup(points: Sequence[Operating], best: float, alpha: float = ALPHA, toleranc
     curve = sorted({p.parallelism: p for p in sorted(points, key=lambda p: p.accuracy)}.values())
     kept = [point for point in curve if point.accuracy >= curve[0].accuracy - tolerance]
     area = kept[0].parallelism * kept[0].accuracy
-    for before, point in zip(kept, kept[1:], strict=False):
+    for before, point in pairwise(kept):
         heights = _weighed(before.accuracy, best, alpha) + _weighed(point.accuracy, best, alpha)
         area += (point.parallelism - before.parallelism) * heights / 2
     return area

@@ -9,8 +9,8 @@ from itertools import islice
 
 import torch
 
-from dllmkit.compare.folder import CompareFolder
 from dllmkit.compare.answer import Answer
+from dllmkit.compare.folder import CompareFolder
 from dllmkit.decoder import Decoder
 from dllmkit.errors import RequestError
 from dllmkit.evaluation.task import Task

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from dllmkit.compare.answer import Answer
 from dllmkit.compare.divergence import Place, diverge
 from dllmkit.compare.figures import beside, curve, figures
 from dllmkit.compare.keys import differing_keys
-from dllmkit.compare.answer import Answer
 from dllmkit.evaluation.task import Task
 
 if TYPE_CHECKING:
@@ -48,25 +48,15 @@ def document(
     kinds = [problem.kind for problem in task.problems]
     rows = [figures(mine, kinds) for mine in answers]
     verdicts = [[answer.right for answer in mine] for mine in answers]
-    others = beside(rows, verdicts)
     swept = kind == "sweep"
+    others = beside(rows, verdicts, one_curve=swept)
     return {
         "schema": SCHEMA,
         "kind": kind,
         "task": {"name": task.name, "digest": task.digest, "problems": len(kinds), "matcher": task.matcher.name},
         "contenders": [
-            {
-                "label": one.label,
-                "overrides": list(one.overrides),
-                "settings": dict(one.settings),
-                "recipe": one.recipe.source,
-                "hash": one.recipe.hash,
-                "resolved": one.recipe.resolved,
-                **row,
-                **other,
-            }
-            for one, row, other in zip(contenders, rows, others, strict=True)
-        ],  # fmt: skip
+            {**_described(one), **row, **other} for one, row, other in zip(contenders, rows, others, strict=True)
+        ],
         "curve": {"aup": curve(rows, "tpf"), "aup_answer": curve(rows, "tpf_answer")} if swept else None,
         "differing_keys": _differing([one.recipe for one in contenders]),
         "problems": [
@@ -77,6 +67,13 @@ def document(
         "workers": conditions.workers,
         "interleaved": conditions.interleaved,
     }
+
+
+def _described(one: Contender) -> dict[str, Any]:
+    return {
+        "label": one.label, "overrides": list(one.overrides), "settings": dict(one.settings),
+        "recipe": one.recipe.source, "hash": one.recipe.hash, "resolved": one.recipe.resolved,
+    }  # fmt: skip
 
 
 def _differing(recipes: Sequence[Recipe]) -> dict[str, list[Any]]:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from dllmkit.compare.answer import Answer
 from dllmkit.compare.aup import Operating, aup
 from dllmkit.compare.front import front
 from dllmkit.compare.pairs import paired
-from dllmkit.compare.answer import Answer
 from dllmkit.evaluation.statistics import wilson
 from dllmkit.observe.metrics import Metrics
 
@@ -25,7 +25,7 @@ DEFINITIONS = {
     "front": "no other recipe is as good in accuracy and in the ratio (or tpf), and better in one of them",
     "aup": "accuracy under parallelism (arXiv 2601.07568), alpha = 3, over tpf: area under the curve of accuracy in percent "
     "from the reference to this recipe, lower accuracies weighing less; a recipe more than 5 points below the reference "
-    "adds nothing",
+    "adds nothing. Of a sweep: the same along all points of the grid",
     "aup_answer": "the same over tpf_answer",
 }
 """What the figures mean that the sheet of metrics (dllmkit.observe.metrics) does not have."""
@@ -46,8 +46,11 @@ def score(verdicts: Sequence[bool]) -> dict[str, Any]:
     return {"right": right, "problems": n, "accuracy": right / n if n else None, "interval": list(wilson(right, n))}
 
 
-def beside(rows: Sequence[dict[str, Any]], verdicts: Sequence[Sequence[bool]]) -> list[dict[str, Any]]:
-    """Return what each row of `figures` has only among others: ratios to the first row, the fronts, tests, AUP."""
+def beside(rows: Sequence[dict[str, Any]], verdicts: Sequence[Sequence[bool]], one_curve: bool) -> list[dict[str, Any]]:
+    """Return what each row of `figures` has only among others: ratios to the first row, the fronts, tests, AUP.
+
+    Where all rows are `one_curve`, none has an AUP of its own.
+    """
     reference = rows[0]
     tests = paired(verdicts[0], verdicts[1:])
     ratios = [{key: _ratio(reference["metrics"][key], row["metrics"][key]) for key in RATIOS} for row in rows]
@@ -57,8 +60,8 @@ def beside(rows: Sequence[dict[str, Any]], verdicts: Sequence[Sequence[bool]]) -
             "ratios": ratios[i],
             "front": {key: on[i] for key, on in fronts.items()},
             "paired": asdict(tests[i - 1]) if i else None,
-            "aup": _aup(rows, i, "tpf"),
-            "aup_answer": _aup(rows, i, "tpf_answer"),
+            "aup": None if one_curve else _aup(rows, i, "tpf"),
+            "aup_answer": None if one_curve else _aup(rows, i, "tpf_answer"),
         }
         for i in range(len(rows))
     ]

@@ -52,3 +52,10 @@ def _key(recipe: Recipe) -> tuple[str | None, ...]:
     """What makes a loaded model: the checkpoint, and how it is loaded."""
     runtime = recipe.runtime
     return recipe.model.path, recipe.model.revision, runtime.device, runtime.dtype, runtime.compile
+
+
+def quiet() -> None:
+    """Silence transformers: its warnings (a long prompt, an unusual config) are errors of ours, or nothing."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()

@@ -34,18 +34,9 @@ def paired(reference: Sequence[bool], others: Sequence[Sequence[bool]]) -> list[
     rows = []
     for other, test, p_holm in zip(others, tests, adjusted, strict=True):
         both = sum(1 for a, b in zip(reference, other, strict=True) if a and b)
-        rows.append(
-            Paired(
-                n,
-                both,
-                test.only_first,
-                test.only_second,
-                n - both - test.only_first - test.only_second,
-                (test.only_second - test.only_first) / n,
-                test.p,
-                p_holm,
-            )  # fmt: skip
-        )
+        neither = n - both - test.only_first - test.only_second
+        difference = (test.only_second - test.only_first) / n
+        rows.append(Paired(n, both, test.only_first, test.only_second, neither, difference, test.p, p_holm))
     return rows
 
 

@@ -9,60 +9,59 @@ from rich.table import Table
 from rich.text import Text
 
 
-def tables(results: dict[str, Any]) -> Iterator[Table]:
+def tables(results: dict[str, Any]) -> Iterator[Table | Text]:
     """Lay out the figures of all recipes: quality and its price, work and speed, accuracy per kind."""
-    task = results["task"]
-    yield _quality(results, f"{task['name']}: {task['problems']:,} problems; the first recipe is the reference")
+    yield _quality(results)
     yield _work(results)
     kinds = list(results["contenders"][0]["kinds"])
     if len(kinds) > 1:
         yield _kinds(results, kinds)
+    if results["curve"] is not None:
+        yield Text(curve(results["curve"]))
 
 
-def _quality(results: dict[str, Any], title: str) -> Table:
-    table = _table(
-        "recipe", "accuracy", "95 %", "difference", "only it : only ref.", "p", "p (Holm)", "AUP", "AUP answer"
-    )
-    table.title, table.title_justify, table.title_style = title, "left", ""
+def curve(held: dict[str, float | None]) -> str:
+    """Say the AUP of a sweep."""
+    return f"AUP along the grid: {number(held['aup'], 1)} over tpf, {number(held['aup_answer'], 1)} over tpf_answer"
+
+
+def _quality(results: dict[str, Any]) -> Table:
+    single = results["curve"] is None
+    aup = ("AUP", "AUP answer") if single else ()
+    table = _table(_first(results), "accuracy", "95 %", "difference", "only it : only ref.", "p", "p (Holm)", *aup)
+    task = results["task"]
+    table.title = f"{task['name']}: {task['problems']:,} problems; the first {_first(results)} is the reference"
+    table.title_justify, table.title_style = "left", ""
     for row in results["contenders"]:
         low, high = row["accuracy"]["interval"]
-        pair = row["paired"]
-        table.add_row(
-            Text(row["label"]), percent(row["accuracy"]["accuracy"]), f"{100 * low:.1f} .. {100 * high:.1f}",
-            f"{100 * pair['difference']:+.1f}" if pair else "",
-            f"{pair['only_this']} : {pair['only_reference']}" if pair else "",
-            p_value(pair["p"]) if pair else "", p_value(pair["p_holm"]) if pair else "",
-            number(row["aup"], 1), number(row["aup_answer"], 1),
-        )  # fmt: skip
+        cells = [percent(row["accuracy"]["accuracy"]), f"{100 * low:.1f} .. {100 * high:.1f}", *_paired(row["paired"])]
+        cells += [number(row["aup"], 1), number(row["aup_answer"], 1)] if single else []
+        table.add_row(Text(row["label"]), *cells)
     return table
 
 
+def _paired(pair: dict[str, Any] | None) -> list[str]:
+    if pair is None:
+        return [""] * 4
+    split = f"{pair['only_this']} : {pair['only_reference']}"
+    return [f"{100 * pair['difference']:+.1f}", split, p_value(pair["p"]), p_value(pair["p_holm"])]
+
+
+def _first(results: dict[str, Any]) -> str:
+    return "recipe" if results["kind"] == "compare" else "grid point"
+
+
 def _work(results: dict[str, Any]) -> Table:
-    table = _table(
-        "recipe",
-        "NFE",
-        "÷",
-        "query tokens",
-        "÷",
-        "attended",
-        "÷",
-        "seconds",
-        "÷",
-        "TPF",
-        "TPF answer",
-        "TPS",
-        "TPS answer",
-    )
+    work = ("NFE", "÷", "query tokens", "÷", "attended", "÷", "seconds", "÷")
+    table = _table(_first(results), *work, "TPF", "TPF answer", "TPS", "TPS answer")
     for row in results["contenders"]:
         metrics, ratios = row["metrics"], row["ratios"]
-        pairs = [
-            cell
-            for key, digits in (("nfe", 0), ("query_tokens", 0), ("attended", 0), ("seconds", 1))
-            for cell in (number(metrics[key], digits), number(ratios[key], 2))
-        ]
-        rates = [number(metrics[key], digits) for key, digits in
-                 (("tpf", 2), ("tpf_answer", 2), ("tps", 1), ("tps_answer", 1))]  # fmt: skip
-        table.add_row(Text(row["label"]), *pairs, *rates)
+        cells = []
+        for key, digits in (("nfe", 0), ("query_tokens", 0), ("attended", 0), ("seconds", 1)):
+            cells += [number(metrics[key], digits), number(ratios[key], 2)]
+        for key, digits in (("tpf", 2), ("tpf_answer", 2), ("tps", 1), ("tps_answer", 1)):
+            cells.append(number(metrics[key], digits))
+        table.add_row(Text(row["label"]), *cells)
     return table
 
 

@@ -37,7 +37,7 @@ class Cluster:
 
     def start(self, place: int) -> None:
         """Ask for an actor; Ray starts it where there is room."""
-        self._actors[place] = self._ray.remote(Worker).options(max_restarts=0, **self._needs).remote()
+        self._actors[place] = self._ray.remote(Worker).options(max_restarts=0, **self._needs).remote(os.getcwd())
 
     def give(self, place: int, job: Job) -> None:
         """Send the job."""

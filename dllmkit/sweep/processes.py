@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -39,10 +40,8 @@ class Processes:
 
     def give(self, place: int, job: Job) -> None:
         """Send the job; a process that is dead already is found out by `wait`."""
-        try:
+        with suppress(OSError):
             self._workers[place][1].send(job)
-        except OSError:
-            pass
 
     def wait(self) -> tuple[int, Done | Failed | Died]:
         """Wait for an answer, or for the end of a process."""

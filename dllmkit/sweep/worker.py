@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import traceback
 from dataclasses import dataclass
@@ -35,12 +36,14 @@ class Failed:
 class Worker:
     """Runs jobs one after another; keeps the model while jobs mean the same one."""
 
-    def __init__(self) -> None:
-        from transformers.utils import logging
-
+    def __init__(self, folder: str | None = None) -> None:
+        """Start in the folder that paths in recipes are relative to, where it is not this process's already."""
+        from dllmkit.compare.models import quiet
         from dllmkit.plugins import load_plugins
 
-        logging.set_verbosity_error()
+        if folder is not None and Path(folder).is_dir():
+            os.chdir(folder)
+        quiet()
         self._plugins = load_plugins()
         self._models: Models | None = None
 
@@ -67,7 +70,9 @@ class Worker:
         if recipe.hash != job.recipe_hash:
             raise DllmkitError("the recipe reads differently here: this worker has other versions or plugins")
         if self._models is None or not self._models.holds(recipe):
-            self._models = Models(self._plugins.registry)  # the one before is let go first: there may be no room for two
+            self._models = Models(
+                self._plugins.registry
+            )  # the one before is let go first: there may be no room for two
         decoder = self._models.decoder(recipe)
         folder = _open(job)
         try:

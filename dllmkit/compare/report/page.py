@@ -17,7 +17,7 @@ from dllmkit.compare.folder import REPORT
 from dllmkit.compare.report.chart import NARROW, WIDE, Point, chart
 from dllmkit.compare.report.embed import explorer_data
 from dllmkit.compare.report.rows import differing, rows, scale
-from dllmkit.compare.table import number, p_value, percent
+from dllmkit.compare.table import curve, number, p_value, percent
 from dllmkit.journal import write_atomically, writing
 from dllmkit.observe.metrics import DEFINITIONS as METRICS
 
@@ -49,13 +49,13 @@ def page(results: dict[str, Any]) -> str:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     script = texts["page.js"]
     data = explorer_data(results)
-    laid = rows(results)
+    single = results["kind"] == "compare"
     return environment.from_string(texts["page.html"]).render(
         title=_title(results), lead=_lead(results), style=Markup(texts["style.css"]), script=Markup(script),
         script_hash=_hash(script), data=data_block(environment, data), left_out=_left_out(results, data),
-        rows=laid, scale=scale(results), n=results["task"]["problems"], charts=list(_charts(results)),
-        unit="recipe" if results["kind"] == "compare" else "grid point", with_aup=results["kind"] == "compare",
-        curve=_curve(results), conditions=_conditions(results), kinds=_kinds(results), differing=differing(results),
+        unit="recipe" if single else "grid point", with_aup=single, curve=None if single else curve(results["curve"]),
+        rows=rows(results), scale=scale(results), charts=list(_charts(results)), n=results["task"]["problems"],
+        conditions=_conditions(results), kinds=_kinds(results), differing=differing(results),
         provenance=list(_provenance(results)), definitions=[*DEFINITIONS.items(), *METRICS.items()],
     )  # fmt: skip
 
@@ -99,7 +99,7 @@ def _charts(results: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for name, key, title, note in AXES:
         points = []
         for number_, row in enumerate(results["contenders"], 1):
-            x = row["ratios"].get(key, row["metrics"].get(key)) if key in row["ratios"] else row["metrics"][key]
+            x = {**row["metrics"], **row["ratios"]}[key]
             if not x:
                 break
             accuracy, (low, high) = row["accuracy"]["accuracy"], row["accuracy"]["interval"]
@@ -109,21 +109,19 @@ def _charts(results: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield {"name": name, "note": note, **drawn}
 
 
-def _curve(results: dict[str, Any]) -> str | None:
-    if results["curve"] is None:
-        return None
-    both = f"{number(results['curve']['aup'], 1)} over tpf, {number(results['curve']['aup_answer'], 1)} over tpf_answer"
-    return f"AUP of the grid as one curve: {both}."
-
-
 def _conditions(results: dict[str, Any]) -> str:
+    """What a reader must know about the times."""
     if results["interleaved"]:
-        return "Recipes took turns on slices of the problems, in one process; two forwards of each were decoded before its clock started."
+        return (
+            "Recipes took turns on slices of the problems, in one process; two forwards of each were decoded before its "
+            "clock started."
+        )
+    unaffected = "counts of forwards and tokens are not affected."
     if results["workers"] > 1:
-        return f"Up to {results['workers']} jobs ran at the same time and disturbed one another's times; counts are not affected."
-    return (
-        "Jobs ran one after another, so times include whatever else the machine did meanwhile; counts are not affected."
-    )
+        return (
+            f"Up to {results['workers']} jobs ran at the same time and may have slowed one another down; {unaffected}"
+        )
+    return f"Jobs ran one after another, so times include whatever else the machine did meanwhile; {unaffected}"
 
 
 def _kinds(results: dict[str, Any]) -> list[dict[str, Any]]:
