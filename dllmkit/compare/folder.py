@@ -11,7 +11,8 @@ from typing import Any, TextIO
 
 from dllmkit.compare.answer import Answer
 from dllmkit.errors import DllmkitError
-from dllmkit.journal import PARTIAL, append, lock, read_object, records, rewrite, write_atomically, writing
+from dllmkit.journal import append, lock, read_object, records, rewrite, write_atomically, writing
+from dllmkit.rundir import begin
 
 RUN, ANSWERS, RESULTS, REPORT = "run.json", "answers.jsonl", "results.json", "report.html"
 
@@ -46,12 +47,8 @@ class CompareFolder:
         with writing(path, folder.close):
             path.mkdir(parents=True, exist_ok=True)
             folder._lock = lock(path)
-            if (path / RUN).exists():
+            if begin(path, RUN, {**identity, "environments": []}):
                 folder._continue()
-            elif any(file.suffix != PARTIAL for file in path.iterdir()):
-                raise DllmkitError(f"{path} is not empty and holds no run of dllmkit: choose another folder for --out")
-            else:
-                folder._describe()
         return folder
 
     @property

@@ -61,4 +61,5 @@ def _linear(low: float, high: float, most: int) -> list[float]:
     base = 10.0 ** math.floor(math.log10(rough))
     step = next(f * base for f in (1, 2, 2.5, 5, 10) if f * base >= rough * (1 - 1e-9))
     first = math.ceil(low / step - 1e-9)
-    return [round(i * step, 10) for i in range(first, math.floor(high / step + 1e-9) + 1)]
+    ticks = [round(i * step, 10) for i in range(first, math.floor(high / step + 1e-9) + 1)]
+    return [tick for tick in ticks if low <= tick <= high]

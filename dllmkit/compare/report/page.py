@@ -80,17 +80,19 @@ def _title(results: dict[str, Any]) -> str:
 def _lead(results: dict[str, Any]) -> str:
     """The fastest against the reference, with what it costs."""
     reference, *others = results["contenders"]
-    fastest = max(others, key=lambda row: row["ratios"]["seconds"] or 0.0, default=None)
-    problems = f"{results['task']['problems']:,} problems."
-    if fastest is None or not fastest["ratios"]["seconds"]:
-        return problems
-    pair = fastest["paired"]
+    measured = [row for row in others if row["ratios"]["seconds"]]
+    fastest = max(measured, key=lambda row: row["ratios"]["seconds"], default=None)
+    problems = f"Problems: {results['task']['problems']:,}."
+    if fastest is None or fastest["ratios"]["seconds"] <= 1:
+        return f"{problems} Nothing is faster than the reference, {reference['label']}."
+    pair, ratios, name = fastest["paired"], fastest["ratios"], fastest["label"]
+    p = p_value(pair["p"])
     return (
-        f"{problems} The fastest, {fastest['label']}, decodes {number(fastest['ratios']['seconds'], 1)} times as fast as "
-        f"{reference['label']} and recomputes {number(fastest['ratios']['query_tokens'], 1)} times fewer tokens. Its accuracy "
-        f"is {percent(fastest['accuracy']['accuracy'])}, the reference's {percent(reference['accuracy']['accuracy'])} "
-        f"({pair['only_reference']} problems right with the reference only, {pair['only_this']} with {fastest['label']} only; "
-        f"exact McNemar p {p_value(pair['p']) if pair['p'] < 0.001 else '= ' + p_value(pair['p'])})."
+        f"{problems} The fastest, {name}, decodes {number(ratios['seconds'], 1)} times as fast as {reference['label']}, "
+        f"recomputing {100 / ratios['query_tokens']:.1f} % of the tokens. Its accuracy is "
+        f"{percent(fastest['accuracy']['accuracy'])}, the reference's {percent(reference['accuracy']['accuracy'])} "
+        f"(right with the reference only: {pair['only_reference']}, with {name} only: {pair['only_this']}; "
+        f"exact McNemar p {p if p.startswith('<') else '= ' + p})."
     )
 
 
