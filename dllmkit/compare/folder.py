@@ -83,7 +83,7 @@ class CompareFolder:
             if path.exists():
                 lines = {Answer.read(record).key: line for line, record in records(path)}
                 rewrite(path, [lines[key] for key in sorted(lines)])
-            write_atomically(self.path / RESULTS, json.dumps(results, ensure_ascii=False) + "\n")
+            write_atomically(self.path / RESULTS, json.dumps(results) + "\n")
 
     def close(self) -> None:
         """Close the files and let others write."""

@@ -10,9 +10,10 @@ from rich.text import Text
 
 
 def tables(results: dict[str, Any]) -> Iterator[Table | Text]:
-    """Lay out the figures of all recipes: quality and its price, work and speed, accuracy per kind."""
+    """Lay out the figures of all recipes: quality, work, speed, accuracy per kind; each fits a terminal of 80 columns."""
     yield _quality(results)
     yield _work(results)
+    yield _speed(results)
     kinds = list(results["contenders"][0]["kinds"])
     if len(kinds) > 1:
         yield _kinds(results, kinds)
@@ -26,25 +27,18 @@ def curve(held: dict[str, float | None]) -> str:
 
 
 def _quality(results: dict[str, Any]) -> Table:
-    single = results["curve"] is None
-    aup = ("AUP", "AUP answer") if single else ()
-    table = _table(_first(results), "accuracy", "95 %", "difference", "only it : only ref.", "p", "p (Holm)", *aup)
+    table = _table(_first(results), "accuracy", "95 %", "diff.", "won : lost", "p", "p (Holm)")
     task = results["task"]
     table.title = f"{task['name']}: {task['problems']:,} problems; the first {_first(results)} is the reference"
     table.title_justify, table.title_style = "left", ""
     for row in results["contenders"]:
         low, high = row["accuracy"]["interval"]
-        cells = [percent(row["accuracy"]["accuracy"]), f"{100 * low:.1f} .. {100 * high:.1f}", *_paired(row["paired"])]
-        cells += [number(row["aup"], 1), number(row["aup_answer"], 1)] if single else []
+        cells = [percent(row["accuracy"]["accuracy"]), f"{100 * low:.1f} .. {100 * high:.1f}"]
+        if (pair := row["paired"]) is not None:
+            cells += [f"{100 * pair['difference']:+.1f}", f"{pair['only_this']} : {pair['only_reference']}"]
+            cells += [p_value(pair["p"]), p_value(pair["p_holm"])]
         table.add_row(Text(row["label"]), *cells)
     return table
-
-
-def _paired(pair: dict[str, Any] | None) -> list[str]:
-    if pair is None:
-        return [""] * 4
-    split = f"{pair['only_this']} : {pair['only_reference']}"
-    return [f"{100 * pair['difference']:+.1f}", split, p_value(pair["p"]), p_value(pair["p_holm"])]
 
 
 def _first(results: dict[str, Any]) -> str:
@@ -52,16 +46,25 @@ def _first(results: dict[str, Any]) -> str:
 
 
 def _work(results: dict[str, Any]) -> Table:
-    work = ("NFE", "÷", "query tokens", "÷", "attended", "÷", "seconds", "÷")
-    table = _table(_first(results), *work, "TPF", "TPF answer", "TPS", "TPS answer")
+    table = _table(_first(results), "NFE", "÷", "query tokens", "÷", "attended", "÷")
     for row in results["contenders"]:
-        metrics, ratios = row["metrics"], row["ratios"]
         cells = []
-        for key, digits in (("nfe", 0), ("query_tokens", 0), ("attended", 0), ("seconds", 1)):
-            cells += [number(metrics[key], digits), number(ratios[key], 2)]
-        for key, digits in (("tpf", 2), ("tpf_answer", 2), ("tps", 1), ("tps_answer", 1)):
-            cells.append(number(metrics[key], digits))
+        for key in ("nfe", "query_tokens", "attended"):
+            cells += [number(row["metrics"][key], 0), number(row["ratios"][key], 2)]
         table.add_row(Text(row["label"]), *cells)
+    return table
+
+
+def _speed(results: dict[str, Any]) -> Table:
+    aups = ("aup", "aup_answer") if results["curve"] is None else ()
+    names = ("seconds", "÷", "TPF", "answer", "TPS", "answer", *(("AUP", "answer") if aups else ()))
+    table = _table(_first(results), *names)
+    for row in results["contenders"]:
+        metrics = row["metrics"]
+        cells = [number(metrics["seconds"], 1), number(row["ratios"]["seconds"], 2)]
+        cells += [number(metrics[key], 2) for key in ("tpf", "tpf_answer")]
+        cells += [number(metrics[key], 0) for key in ("tps", "tps_answer")]
+        table.add_row(Text(row["label"]), *cells, *(number(row[key], 0) for key in aups))
     return table
 
 

@@ -211,6 +211,27 @@ def test_interrupted_at_random_moments(tmp_path: Path, finished: Path, number: s
     assert contents(cut) == contents(finished)
 
 
+def test_a_full_disk_is_one_message_and_no_loss(tmp_path: Path, finished: Path) -> None:
+    """The system refuses to let a file grow, in the middle of an answer's line; later the same command goes on."""
+    import resource
+
+    out = tmp_path / "out"
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    size = sum(len(line) + 1 for line in (finished / ANSWERS).read_text().splitlines()[:3]) + 500
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limit[1]))
+    try:
+        child = forked((*COMMAND, "--out", str(out)), tmp_path / "first.txt")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert ended(child) == 2
+    assert (tmp_path / "first.txt").read_text() == f"error: {out} cannot be written: File too large\n"
+    kept = answers(out)
+    assert kept
+    assert ended(forked((*COMMAND, "--out", str(out)), tmp_path / "second.txt")) == 0
+    assert all(answer in answers(out) for answer in kept)
+    assert contents(out) == contents(finished)
+
+
 def wait_for(folder: Path, n: int, child: int) -> None:
     """Wait until `n` answers are finished, or the process has ended."""
     while len(answers(folder)) < n and os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:

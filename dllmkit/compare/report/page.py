@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from dllmkit.compare.figures import DEFINITIONS
 from dllmkit.compare.folder import REPORT
-from dllmkit.compare.report.chart import NARROW, WIDE, Point, chart
+from dllmkit.compare.report.chart import NAMES, NARROW, WIDE, Point, chart
 from dllmkit.compare.report.embed import explorer_data
 from dllmkit.compare.report.rows import differing, rows, scale
 from dllmkit.compare.table import curve, number, p_value, percent
@@ -55,6 +55,7 @@ def page(results: dict[str, Any]) -> str:
         script_hash=_hash(script), data=data_block(environment, data), left_out=_left_out(results, data),
         unit="recipe" if single else "grid point", with_aup=single, curve=None if single else curve(results["curve"]),
         rows=rows(results), scale=scale(results), charts=list(_charts(results)), n=results["task"]["problems"],
+        numbered=len(results["contenders"]) > NAMES,
         conditions=_conditions(results), kinds=_kinds(results), differing=differing(results),
         provenance=list(_provenance(results)), definitions=[*DEFINITIONS.items(), *METRICS.items()],
     )  # fmt: skip
