@@ -113,7 +113,7 @@ def _play(contenders: Sequence[Contender], task: Task, folder: CompareFolder, pl
     try:
         with memory_errors(), progress(total, len(folder.answers), "answers") as advance:
             decoders = [models.decoder(one.recipe) for one in contenders]
-            folder.started([fingerprint(d.model) for d in decoders], environment(decoders[0].model))
+            folder.started([fingerprint(d.model) for d in decoders], [environment(d.model) for d in decoders])
             Contest(decoders, task, folder).play(lambda answer: advance(contenders[answer.contender].label))
     except KeyboardInterrupt as interrupt:
         say_interrupted(interrupt, f"{len(folder.answers)} of {total} answers", folder.path)

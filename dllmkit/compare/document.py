@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 from dllmkit.compare.answer import Answer
 from dllmkit.compare.divergence import Place, diverge
 from dllmkit.compare.figures import beside, curve, figures
+from dllmkit.compare.folder import SCHEMA
 from dllmkit.compare.keys import differing_keys
 from dllmkit.evaluation.task import Task
 
 if TYPE_CHECKING:
     from dllmkit.recipe import Recipe
-
-SCHEMA = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from dllmkit.errors import DllmkitError
 from dllmkit.journal import append, lock, read_object, records, rewrite, write_atomically, writing
 from dllmkit.rundir import begin
 
+SCHEMA = 1  # version of results.json and of the results of jobs
 RUN, ANSWERS, RESULTS, REPORT = "run.json", "answers.jsonl", "results.json", "report.html"
 
 CHANGED = {
@@ -54,16 +55,16 @@ class CompareFolder:
     @property
     def results(self) -> dict[str, Any] | None:
         """The results, None as long as the comparison is not complete."""
-        path = self.path / RESULTS
-        return read_object(path, "the results of a comparison") if path.exists() else None
+        return read_results(self.path / RESULTS)
 
-    def started(self, weights: Sequence[str], environment: dict[str, Any]) -> None:
-        """Note what goes on with the models loaded; DllmkitError if they are not those of the earlier runs."""
+    def started(self, weights: Sequence[str], environments: Sequence[dict[str, Any]]) -> None:
+        """Note the models that are loaded, and where; DllmkitError if they are not those of the earlier runs."""
         held = self.identity.setdefault("weights", list(weights))
         if held != list(weights):
             raise DllmkitError(self._refusal("weights"))
-        if environment not in self.environments:
-            self.environments.append(environment)
+        for environment in environments:
+            if environment not in self.environments:
+                self.environments.append(environment)
         with writing(self.path):
             self._describe()
 
@@ -123,3 +124,15 @@ class CompareFolder:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def read_results(path: Path) -> dict[str, Any] | None:
+    """Read results, None if there are none yet; DllmkitError if another version of dllmkit wrote them."""
+    if not path.exists():
+        return None
+    results = read_object(path, "a file of results")
+    if results.get("schema") != SCHEMA:
+        raise DllmkitError(
+            f"{path} has schema {results.get('schema')}, expected {SCHEMA}: choose another folder for --out"
+        )
+    return results

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from dllmkit.compare.answer import Answer
-from dllmkit.compare.folder import ANSWERS
+from dllmkit.compare.folder import ANSWERS, SCHEMA, read_results
 from dllmkit.evaluation.task import Task
-from dllmkit.journal import read_object, write_atomically, writing
+from dllmkit.journal import write_atomically, writing
 
 RESULT = "result.json"
 
@@ -29,8 +29,7 @@ class Job:
     @property
     def result(self) -> dict[str, Any] | None:
         """The job's result, None until it is finished."""
-        path = self.folder / RESULT
-        return read_object(path, "the result of a job") if path.exists() else None
+        return read_results(self.folder / RESULT)
 
     @property
     def answers(self) -> list[Answer]:
@@ -44,5 +43,5 @@ class Job:
         """Write the result for good, which makes the job finished; what the worker noted on its way is no longer needed."""
         with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(self.folder / RESULT, json.dumps(record) + "\n")
+            write_atomically(self.folder / RESULT, json.dumps({"schema": SCHEMA, **record}) + "\n")
             (self.folder / ANSWERS).unlink(missing_ok=True)

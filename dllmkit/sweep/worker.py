@@ -76,7 +76,7 @@ class Worker:
         decoder = self._models.decoder(recipe)
         folder = _open(job)
         try:
-            folder.started([fingerprint(decoder.model)], environment(decoder.model))
+            folder.started([fingerprint(decoder.model)], [environment(decoder.model)])
             Contest([decoder], job.task, folder).play()
         finally:
             folder.close()

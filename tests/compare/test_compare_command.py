@@ -181,6 +181,18 @@ def test_weights_that_changed_between_the_runs(
     assert "holds a run of another model, or the same in another dtype" in outcome.err
 
 
+def test_results_of_another_version_are_refused(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in (RUN, ANSWERS, RESULTS):
+        (tmp_path / name).write_bytes((finished / name).read_bytes())
+    results = json.loads((tmp_path / RESULTS).read_text())
+    (tmp_path / RESULTS).write_text(json.dumps({**results, "schema": 0}))
+    outcome = call(capsys, *COMMAND, "--out", str(tmp_path))
+    assert outcome.status == 2
+    assert f"{tmp_path / RESULTS} has schema 0, expected 1" in outcome.err
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_interrupted_at_random_moments(tmp_path: Path, finished: Path, number: signal.Signals) -> None:
     """Whatever ends it, the same command goes on, loses and doubles nothing, and ends with the files of one piece."""

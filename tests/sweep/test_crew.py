@@ -96,4 +96,16 @@ def test_results_are_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.Monk
     assert job.result is None
     monkeypatch.undo()
     job.finish({"answers": []})
-    assert job.result == {"answers": []}
+    assert job.result == {"schema": 1, "answers": []}
+
+
+def test_gpus_have_the_names_that_cuda_gives_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    from dllmkit.sweep.processes import visible_gpus
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert visible_gpus() == ["0", "1"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
+    assert visible_gpus() == ["4", "7"]

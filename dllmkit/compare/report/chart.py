@@ -9,7 +9,7 @@ from html import escape
 from dllmkit.compare.report.axis import Axis, axis_over
 from dllmkit.compare.report.labels import Box, place
 
-CHARACTER = 0.6  # width of a character over the size of the font: wider than most
+CHARACTER, BOLD = 0.62, 0.7  # width of a character over the size of the font: wider than in most fonts
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +111,19 @@ def _labels(points: Sequence[Point], x: Axis, y: Axis, layout: Layout) -> Iterat
     spots = [(x(p.x), y(p.accuracy)) for p in points]
     few = layout.named and len(points) <= NAMES
     texts = [p.label if few or (layout.named and (p.on_front or p is points[0])) else str(p.number) for p in points]
-    sizes = [(len(text) * layout.font * CHARACTER + 4, layout.font * 1.25) for text in texts]
+    strong = [p.on_front or p is points[0] for p in points]
+    sizes = [
+        (len(text) * layout.font * (BOLD if bold else CHARACTER) + 4, layout.font * 1.25)
+        for text, bold in zip(texts, strong, strict=True)
+    ]
     room = Box(x.start + 2, y.stop, x.stop + layout.right - 2, y.start - 2)
-    for p, text, spot, box in zip(points, texts, spots, place(spots, sizes, room, layout.radius + 3), strict=True):
+    boxes = place(spots, sizes, room, layout.radius + 3)
+    for text, bold, spot, box in zip(texts, strong, spots, boxes, strict=True):
         end = box.nearest(*spot)
         if (end[0] - spot[0]) ** 2 + (end[1] - spot[1]) ** 2 > (layout.radius + 9) ** 2:
             yield f'<line class="leader" x1="{spot[0]:.1f}" y1="{spot[1]:.1f}" x2="{end[0]:.1f}" y2="{end[1]:.1f}"/>'
         middle = (box.left + box.right) / 2
-        kind = "strong" if p.on_front or p is points[0] else ""
         yield (
-            f'<text class="label {kind}" x="{middle:.1f}" y="{box.bottom - 0.28 * layout.font:.1f}" '
+            f'<text class="label{" strong" if bold else ""}" x="{middle:.1f}" y="{box.bottom - 0.28 * layout.font:.1f}" '
             f'text-anchor="middle">{escape(text)}</text>'
         )
