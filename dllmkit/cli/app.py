@@ -168,9 +168,9 @@ def compare(
     json: Json = False,
     execute_code: ExecuteCode = False,
 ) -> None:
-    """Compare recipes on the same problems: accuracy, speed, work, where they part; writes an HTML report.
+    """Compare recipes on the same problems; writes a report.
 
-    The first recipe is the reference that the others are compared with.
+    Accuracy, speed, work, paired differences, and where answers part. The first recipe is the reference.
     """
     from dllmkit.cli.compare import compare as command
     from dllmkit.cli.problems import Problems
@@ -209,7 +209,10 @@ def sweep(
     json: Json = False,
     execute_code: ExecuteCode = False,
 ) -> None:
-    """Run a recipe over a grid of values and draw what accuracy costs; each point is a job in a folder of its own."""
+    """Run a recipe over a grid of values; writes a report.
+
+    Each point of the grid is a job in a folder of its own, on this machine or on a Ray cluster.
+    """
     from dllmkit.cli.problems import Problems
     from dllmkit.cli.sweep import sweep as command
 
