@@ -18,7 +18,7 @@ from dllmkit.result import Result
 from dllmkit.state import Request
 
 SLICE = 20  # problems that a recipe decodes before the next one takes over, or four batches if that is more
-WARM_UP = 2  # forwards before the clock of a recipe starts
+WARM_UP = 2  # forwards before the clock of a recipe starts; a whole problem where steps are compiled
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,8 +43,7 @@ class Contest:
                 torch.set_num_threads(decoder.recipe.runtime.threads or threads)
                 if contender not in warm:
                     warm.add(contender)
-                    for _ in islice(decoder.stream(waiting[0].prompt), WARM_UP):
-                        pass
+                    _warm_up(decoder, waiting[0])
                 for result, seconds in _timed(decoder.answers(waiting)):
                     right = self.task.matcher(result.text or "", self.task.problems[result.index])
                     answer = Answer(contender, right, seconds, result)
@@ -71,6 +70,12 @@ class Contest:
                 waiting = [r for r in part if (contender, r.index) not in self.folder.answers]
                 if waiting:
                     yield contender, waiting
+
+
+def _warm_up(decoder: Decoder, request: Request) -> None:
+    forwards = WARM_UP if decoder.recipe.runtime.compile == "none" else None
+    for _ in islice(decoder.stream(request.prompt), forwards):
+        pass
 
 
 def _timed(results: Iterator[Result]) -> Iterator[tuple[Result, float]]:

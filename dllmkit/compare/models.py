@@ -51,7 +51,7 @@ class Models:
 def _key(recipe: Recipe) -> tuple[str | None, ...]:
     """What makes a loaded model: the checkpoint, and how it is loaded."""
     runtime = recipe.runtime
-    return recipe.model.path, recipe.model.revision, runtime.device, runtime.dtype, runtime.compile
+    return recipe.model.path, recipe.model.revision, runtime.device, runtime.dtype
 
 
 def quiet() -> None:

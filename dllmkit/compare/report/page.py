@@ -116,8 +116,7 @@ def _conditions(results: dict[str, Any]) -> str:
     """What a reader must know about the times."""
     if results["interleaved"]:
         return (
-            "Recipes took turns on slices of the problems, in one process; two forwards of each were decoded before its "
-            "clock started."
+            "Recipes took turns on slices of the problems, in one process; each was warmed up before its clock started."
         )
     unaffected = "counts of forwards and tokens are not affected."
     if results["workers"] > 1:
