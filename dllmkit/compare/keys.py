@@ -14,7 +14,13 @@ def differing_keys(recipes: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]
     flat = [dict(_flatten(recipe, "")) for recipe in recipes]
     keys = dict.fromkeys(key for recipe in flat for key in recipe)
     values = {key: [recipe.get(key, ABSENT) for recipe in flat] for key in keys}
-    return {key: held for key, held in values.items() if any(one != held[0] for one in held)}
+    return {key: values[key] for key in sorted(values, key=_order) if any(one != values[key][0] for one in values[key])}
+
+
+def _order(key: str) -> tuple[str, bool, str]:
+    """Keys of the same component beside one another, its name first."""
+    parent, _, last = key.rpartition(".")
+    return parent, last != "name", last
 
 
 def _flatten(value: Any, path: str) -> Iterator[tuple[str, Any]]:

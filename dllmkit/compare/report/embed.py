@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-BUDGET = 1_500_000  # characters of prompts and answers
+BUDGET = 2_000_000  # characters of JSON
 
 
 def explorer_data(results: dict[str, Any], budget: int = BUDGET) -> dict[str, Any]:
@@ -15,7 +16,7 @@ def explorer_data(results: dict[str, Any], budget: int = BUDGET) -> dict[str, An
     kept, size = [], 0
     problems = [_problem(problem) for problem in results["problems"]]
     for index in sorted(range(len(problems)), key=lambda i: (_rank(problems[i]), i)):
-        size += _size(problems[index])
+        size += len(json.dumps(problems[index]))
         if size > budget:
             break
         kept.append(index)
@@ -24,14 +25,16 @@ def explorer_data(results: dict[str, Any], budget: int = BUDGET) -> dict[str, An
 
 
 def _problem(problem: dict[str, Any]) -> dict[str, Any]:
+    """A problem with each different text once: `text` of an answer is its place in `texts`."""
     answer = problem["answer"]
+    texts = {text: place for place, text in enumerate(dict.fromkeys(one["text"] or "" for one in problem["answers"]))}
     return {
         "id": problem["id"], "kind": problem["kind"], "prompt": problem["prompt"],
-        "answer": answer if isinstance(answer, str) else str(answer),
+        "answer": answer if isinstance(answer, str) else json.dumps(answer), "texts": list(texts),
         "answers": [
             {
-                "text": one["text"] or "", "right": one["right"], "nfe": one["nfe"], "length": one["answer_length"],
-                "divergence": one["divergence"],
+                "text": texts[one["text"] or ""], "right": one["right"], "nfe": one["nfe"],
+                "length": one["answer_length"], "divergence": one["divergence"],
             }
             for one in problem["answers"]
         ],
@@ -41,9 +44,4 @@ def _problem(problem: dict[str, Any]) -> dict[str, Any]:
 def _rank(problem: dict[str, Any]) -> int:
     if len({one["right"] for one in problem["answers"]}) > 1:
         return 0
-    return 1 if len({one["text"] for one in problem["answers"]}) > 1 else 2
-
-
-def _size(problem: dict[str, Any]) -> int:
-    places = 300  # what a divergence takes, about
-    return len(problem["prompt"]) + len(problem["answer"]) + sum(len(a["text"]) + places for a in problem["answers"])
+    return 1 if len(problem["texts"]) > 1 else 2

@@ -1,6 +1,7 @@
 "use strict";
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
+  for (const problem of data.problems) for (const answer of problem.answers) answer.text = problem.texts[answer.text];
   const $ = (id) => document.getElementById(id);
 
   $("theme").addEventListener("click", () => {

@@ -42,10 +42,10 @@ def scale(results: dict[str, Any]) -> str:
     return f"{100 * low:.0f} to 100 %"
 
 
-def differing(results: dict[str, Any]) -> list[tuple[str, list[dict[str, str]]]]:
+def differing(results: dict[str, Any]) -> list[tuple[Markup, list[dict[str, str]]]]:
     """The keys in which recipes differ, and each value; what the reference has too is quiet."""
     return [
-        (key, [{"text": _value(value), "tint": "same" if value == values[0] else ""} for value in values])
+        (_breakable(key), [{"text": _value(value), "tint": "same" if value == values[0] else ""} for value in values])
         for key, values in results["differing_keys"].items()
     ]
 
@@ -106,7 +106,7 @@ def _split(theirs: int, ours: int, most: int) -> Markup:
 
 def _breakable(label: str) -> Markup:
     """Let a narrow column break a label behind its separators."""
-    return Markup(re.sub(r"([/_+,-])", r"\1<wbr>", str(escape(label))))
+    return Markup(re.sub(r"([/_+,.-])", r"\1<wbr>", str(escape(label))))
 
 
 def _value(value: Any) -> str:
