@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.text import Text
 
 from dllmkit.cli.problems import Problems
 from dllmkit.cli.session import Terminated, clean_exit, memory_errors, output
@@ -52,7 +53,7 @@ def show(results: dict[str, Any], out: Path, as_json: bool) -> None:
         for table in tables(results):
             console.print(table)
             console.print()
-        console.print(f"report: {out / REPORT}", soft_wrap=True)
+        console.print(Text(f"report: {out / REPORT}"), soft_wrap=True)
 
 
 def _contenders(recipes: Sequence[str], overrides: Sequence[str], plugins: LoadedPlugins) -> list[Contender]:
@@ -144,13 +145,8 @@ def progress(total: int, done: int, unit: str) -> Iterator[Callable[[str], None]
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn(unit),
-        TimeRemainingColumn(),
-    )
+    said = TextColumn("{task.description}", markup=False)
+    columns = (said, BarColumn(), MofNCompleteColumn(), TextColumn(unit), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as shown:
         bar = shown.add_task("loading", total=total, completed=done)
         yield lambda what: shown.update(bar, advance=1, description=what)

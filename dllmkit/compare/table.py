@@ -8,6 +8,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from dllmkit.observe.live import printable
+
 
 def tables(results: dict[str, Any]) -> Iterator[Table | Text]:
     """Lay out the figures of all recipes: quality, work, speed, accuracy per kind; each fits a terminal of 80 columns."""
@@ -29,7 +31,8 @@ def curve(held: dict[str, float | None]) -> str:
 def _quality(results: dict[str, Any]) -> Table:
     table = _table(_first(results), "accuracy", "95 %", "diff.", "won : lost", "p", "p (Holm)")
     task = results["task"]
-    table.title = f"{task['name']}: {task['problems']:,} problems; the first {_first(results)} is the reference"
+    said = f"{task['name']}: {task['problems']:,} problems; the first {_first(results)} is the reference"
+    table.title = _text(said)
     table.title_justify, table.title_style = "left", ""
     for row in results["contenders"]:
         low, high = row["accuracy"]["interval"]
@@ -37,7 +40,7 @@ def _quality(results: dict[str, Any]) -> Table:
         if (pair := row["paired"]) is not None:
             cells += [f"{100 * pair['difference']:+.1f}", f"{pair['only_this']} : {pair['only_reference']}"]
             cells += [p_value(pair["p"]), p_value(pair["p_holm"])]
-        table.add_row(Text(row["label"]), *cells)
+        table.add_row(_text(row["label"]), *cells)
     return table
 
 
@@ -51,7 +54,7 @@ def _work(results: dict[str, Any]) -> Table:
         cells = []
         for key in ("nfe", "query_tokens", "attended"):
             cells += [number(row["metrics"][key], 0), number(row["ratios"][key], 2)]
-        table.add_row(Text(row["label"]), *cells)
+        table.add_row(_text(row["label"]), *cells)
     return table
 
 
@@ -64,14 +67,14 @@ def _speed(results: dict[str, Any]) -> Table:
         cells = [number(metrics["seconds"], 1), number(row["ratios"]["seconds"], 2)]
         cells += [number(metrics[key], 2) for key in ("tpf", "tpf_answer")]
         cells += [number(metrics[key], 0) for key in ("tps", "tps_answer")]
-        table.add_row(Text(row["label"]), *cells, *(number(row[key], 0) for key in aups))
+        table.add_row(_text(row["label"]), *cells, *(number(row[key], 0) for key in aups))
     return table
 
 
 def _kinds(results: dict[str, Any], kinds: list[str]) -> Table:
     table = _table("accuracy by kind", *kinds)
     for row in results["contenders"]:
-        table.add_row(Text(row["label"]), *(percent(row["kinds"][kind]["accuracy"]) for kind in kinds))
+        table.add_row(_text(row["label"]), *(percent(row["kinds"][kind]["accuracy"]) for kind in kinds))
     return table
 
 
@@ -79,8 +82,13 @@ def _table(first: str, *others: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column(first, overflow="fold")
     for name in others:
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(_text(name), justify="right", no_wrap=True)
     return table
+
+
+def _text(said: str) -> Text:
+    """What came from a recipe or a task, as it is: no markup, no control characters."""
+    return Text(printable(said))
 
 
 def percent(share: float | None) -> str:
