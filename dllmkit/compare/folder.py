@@ -48,7 +48,7 @@ class CompareFolder:
         with writing(path, folder.close):
             path.mkdir(parents=True, exist_ok=True)
             folder._lock = lock(path)
-            if begin(path, RUN, {**identity, "environments": []}):
+            if begin(path, RUN, "comparison or sweep", {**identity, "environments": []}):
                 folder._continue()
         return folder
 

@@ -158,7 +158,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path, capsys: pytest.Ca
     (tmp_path / "note.txt").write_text("mine")
     outcome = call(capsys, *COMMAND, "--out", str(tmp_path))
     assert outcome.status == 2
-    assert "is not empty and holds no run of dllmkit" in outcome.err
+    assert "is not empty and holds no comparison or sweep of dllmkit" in outcome.err
 
 
 def test_a_model_without_a_tokenizer_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
