@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -119,8 +120,10 @@ def _labels(points: Sequence[Point], x: Axis, y: Axis, layout: Layout) -> Iterat
     room = Box(x.start + 2, y.stop, x.stop + layout.right - 2, y.start - 2)
     boxes = place(spots, sizes, room, layout.radius + 3)
     for text, bold, spot, box in zip(texts, strong, spots, boxes, strict=True):
-        end = box.nearest(*spot)
-        if (end[0] - spot[0]) ** 2 + (end[1] - spot[1]) ** 2 > (layout.radius + 9) ** 2:
+        inner = (box.right - box.left) / 5  # a leader ends below the word, not at its edge
+        end = Box(box.left + inner, box.top, box.right - inner, box.bottom).nearest(*spot)
+        nearest = min(spots, key=lambda other: math.dist(other, box.nearest(*other)))
+        if nearest != spot or math.dist(box.nearest(*spot), spot) > layout.radius + 9:
             yield f'<line class="leader" x1="{spot[0]:.1f}" y1="{spot[1]:.1f}" x2="{end[0]:.1f}" y2="{end[1]:.1f}"/>'
         middle = (box.left + box.right) / 2
         yield (

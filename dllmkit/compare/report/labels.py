@@ -101,9 +101,14 @@ def _cost(
     if cost >= limit:
         return cost
     start, end = points[i], box.nearest(*points[i])
+    own = math.dist(start, end)
     for j, marker in enumerate(markers):
-        if j != i and _near(start, end, points[j]) < (marker.right - marker.left) / 2:
+        if j == i:
+            continue
+        if _near(start, end, points[j]) < (marker.right - marker.left) / 2:
             cost += 40
+        if math.dist(points[j], box.nearest(*points[j])) < own:
+            cost += 15  # it could be taken for the label of that one
     for point, other in others:
         if cost >= limit:
             return cost
