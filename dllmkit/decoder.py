@@ -99,6 +99,12 @@ class Decoder:
         Prompts whose index is in `skip` are not decoded: an interrupted run continues with the others.
         """
         requests = [r for r in self.requests(prompts, chat=chat) if r.index not in skip]
+        yield from self.answers(requests, observers=observers, phase=phase)
+
+    def answers(
+        self, requests: Sequence[Request], *, observers: Sequence[Observer] = (), phase: Phases = unwatched
+    ) -> Iterator[Result]:
+        """Yield each Result as soon as its row is finished, for some of the requests that `requests` made."""
         details = any(getattr(observer, "details", False) for observer in observers)
         for row, step in self._steps(requests, phase, details):
             for observer in observers:

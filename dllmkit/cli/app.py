@@ -20,6 +20,26 @@ Recipes = Annotated[list[str], typer.Argument(metavar="RECIPE", help="Recipe fil
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Overrides, such as decode.gen_length=64.")
 ]
+Task = Annotated[
+    str,
+    typer.Option("--task", metavar="TASK", help="tiny, tiny:KIND,... (the bundled model's), humaneval, or a .jsonl."),
+]
+Limit = Annotated[
+    int | None, typer.Option("--limit", metavar="N", min=1, help="Take N problems (default: 100 of tiny, else all).")
+]
+Seed = Annotated[
+    int, typer.Option("--seed", help="Chooses problems: makes those of tiny, draws the N of --limit elsewhere.")
+]
+Matcher = Annotated[
+    str | None,
+    typer.Option("--matcher", metavar="M", help="exact, number, json, regex:PATTERN or package.module:function."),
+]
+ExecuteCode = Annotated[
+    bool, typer.Option("--execute-code", help="Allow humaneval to run, in a sandbox, code that the model wrote.")
+]
+OutDir = Annotated[
+    str, typer.Option("--out", metavar="DIR", help="Results and report go here; the same command continues there.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on standard output.")]
 
 
@@ -135,6 +155,71 @@ def lm_eval(
     from dllmkit.cli.lm_eval import lm_eval as command
 
     command(recipe, context.args, mc_samples, mc_seed, check_greedy, add_bos_token)
+
+
+@app.command(epilog="Example: dllmkit compare baseline/tiny dawn/tiny dawn+dsb --task tiny --limit 60 --out comparison")
+def compare(
+    recipes: Recipes,
+    task: Task,
+    out: OutDir,
+    limit: Limit = None,
+    seed: Seed = 0,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override for all recipes; may be repeated.")
+    ] = None,
+    matcher: Matcher = None,
+    json: Json = False,
+    execute_code: ExecuteCode = False,
+) -> None:
+    """Compare recipes on the same problems; writes a report.
+
+    Accuracy, speed, work, paired differences, and where answers part. The first recipe is the reference.
+    """
+    from dllmkit.cli.compare import compare as command
+    from dllmkit.cli.problems import Problems
+
+    command(recipes, Problems(task, limit, seed, matcher, execute_code), out, overrides or (), json)
+
+
+@app.command(
+    epilog="Example: dllmkit sweep dawn+dsb 'decode.unmask_selector.tau_low=[0.6,0.75,0.9]' "
+    "'decode.block_scheduler.block_length=[16,32]' --task tiny --limit 60 --out sweep"
+)
+def sweep(
+    recipe: Recipe,
+    grid: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="KEY=[VALUE,...]",
+            help="Values of a key, each one point of the grid; KEY=VALUE is the same in all points, and a value that is "
+            "a list is written KEY=[[...]].",
+        ),
+    ],
+    task: Task,
+    out: OutDir,
+    launcher: Annotated[
+        str, typer.Option("--launcher", metavar="WHERE", help="local, or ray: a Ray cluster's CPUs or GPUs.")
+    ] = "local",
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers", metavar="N", min=1, help="Jobs at a time (default: local 1, ray all there is room for)."
+        ),
+    ] = None,
+    limit: Limit = None,
+    seed: Seed = 0,
+    matcher: Matcher = None,
+    json: Json = False,
+    execute_code: ExecuteCode = False,
+) -> None:
+    """Run a recipe over a grid of values; writes a report.
+
+    Each point of the grid is a job in a folder of its own, on this machine or on a Ray cluster.
+    """
+    from dllmkit.cli.problems import Problems
+    from dllmkit.cli.sweep import sweep as command
+
+    command(recipe, grid, Problems(task, limit, seed, matcher, execute_code), out, launcher, workers, json)
 
 
 @app.command(epilog="Example: dllmkit plugins --json")

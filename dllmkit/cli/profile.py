@@ -9,8 +9,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from dllmkit.cli.memory import memory_errors
 from dllmkit.cli.prompts import collect
+from dllmkit.cli.session import memory_errors
 
 
 def profile(
