@@ -60,7 +60,7 @@ def _names(parameter: Any) -> str:
     names = ", ".join(f"`{name}`" for name in [*parameter.opts, *parameter.secondary_opts])
     if getattr(parameter, "is_flag", False):
         return names
-    return f"{names} `{parameter.metavar or getattr(parameter.type, 'name', 'TEXT').upper()}`"
+    return f"{names} `{parameter.metavar}`"  # each option says its own
 
 
 def _cell(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The page of published tables, from the headers of the recipes."""
+"""The page of published tables, from the `published` sections of the recipes."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from omegaconf import OmegaConf
+
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 
 HEAD = """# Published tables
 
-Made from the headers of the recipes by `python docs/generate.py`; a test fails when it is out of date. `tests/recipes`
-compares the parameters of each recipe with the published ones.
+Made from the `published` sections of the recipes by `python docs/generate.py`; a test fails when it is out of date.
+`tests/recipes` compares the parameters of each recipe with the published ones.
 
 Each cell is **accuracy in % / tokens per second / speed-up**, as its authors published it; the speed-up is missing where the
 table has none. Nothing on this page was measured here: see [protocol and drift](protocol.md) before you compare two
@@ -23,9 +25,6 @@ with `as_released: false`, because no component expresses what was released; the
 PAPERS = {"fast_dllm": "Fast-dLLM", "streaming": "Streaming-dLLM", "dsb": "DSB", "dawn": "DAWN"}
 TASKS = ("gsm8k", "math", "humaneval", "mbpp", "bbh")
 NAME = re.compile(r"(?P<model>[\w.-]+?)\.(?P<task>[a-z0-9]+)-(?P<length>\d+)")
-FIGURES = re.compile(
-    r"(?P<accuracy>[\d.]+) % accuracy, (?P<tps>[\d.]+) TPS(, (?P<times>[\d.]+)x)? on an? (?P<device>[^;]+)"
-)
 
 
 @dataclass(frozen=True)
@@ -42,41 +41,23 @@ class Cell:
 
 
 def cells() -> Iterator[Cell]:
-    """Read every recipe whose header states published figures."""
+    """Read every recipe that carries published figures."""
     for path in sorted(RECIPES.rglob("*.yaml")):
-        name, head = NAME.fullmatch(path.stem), _header(path)
-        if name is None or "Published" not in head:
+        name, recipe = NAME.fullmatch(path.stem), OmegaConf.load(path)
+        figures = recipe.get("published")
+        if name is None or figures is None:
             continue
-        found = FIGURES.match(head["Published"])
-        if found is None:
-            raise ValueError(f"{path}: 'Published' is not understood: {head['Published']}")
-        times = f" / {found['times']}\N{MULTIPLICATION SIGN}" if found["times"] else ""
-        mark = " †" if "Differs" in head else ""
+        times = f" / {figures.speedup}\N{MULTIPLICATION SIGN}" if "speedup" in figures else ""
+        mark = " †" if "\n# Differs:" in path.read_text(encoding="utf-8") else ""
         yield Cell(
             path.parent.relative_to(RECIPES).as_posix(),
             name["model"],
             name["task"],
             int(name["length"]),
-            f"{found['accuracy']} / {found['tps']}{times}{mark}",
-            found["device"].strip(),
-            head["Paper"],
+            f"{figures.accuracy} / {figures.tps}{times}{mark}",
+            figures.device,
+            figures.source,
         )
-
-
-def _header(path: Path) -> dict[str, str]:
-    """The `# Key: value` lines at the top of a recipe; a line that is indented continues the one before."""
-    head: dict[str, str] = {}
-    key = ""
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if not line.startswith("#"):
-            break
-        found = re.match(r"# (\w+): +(.*)", line)
-        if found:
-            key = found[1]
-            head[key] = found[2].strip()
-        elif key and line.startswith("#   "):
-            head[key] += " " + line[1:].strip()
-    return head
 
 
 def tables_page() -> str:

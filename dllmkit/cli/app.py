@@ -28,7 +28,10 @@ Limit = Annotated[
     int | None, typer.Option("--limit", metavar="N", min=1, help="Take N problems (default: 100 of tiny, else all).")
 ]
 Seed = Annotated[
-    int, typer.Option("--seed", help="Chooses problems: makes those of tiny, draws the N of --limit elsewhere.")
+    int,
+    typer.Option(
+        "--seed", metavar="N", help="Chooses problems: makes those of tiny, draws the N of --limit elsewhere."
+    ),
 ]
 Matcher = Annotated[
     str | None,
@@ -94,31 +97,16 @@ def run(
 @app.command("eval", epilog="Example: dllmkit eval baseline/tiny --task tiny --limit 50 --out runs/baseline")
 def eval_(
     recipe: Recipe,
-    task: Annotated[
-        str,
-        typer.Option(
-            "--task", metavar="TASK", help="tiny, tiny:KIND,... (the bundled model's), humaneval, or a .jsonl."
-        ),
-    ],
+    task: Task,
     overrides: Overrides = None,
-    limit: Annotated[
-        int | None,
-        typer.Option("--limit", metavar="N", min=1, help="Take N problems (default: 100 of tiny, else all)."),
-    ] = None,
-    seed: Annotated[
-        int, typer.Option("--seed", help="Chooses problems: makes those of tiny, draws the N of --limit elsewhere.")
-    ] = 0,
-    matcher: Annotated[
-        str | None,
-        typer.Option("--matcher", metavar="M", help="exact, number, json, regex:PATTERN or package.module:function."),
-    ] = None,
+    limit: Limit = None,
+    seed: Seed = 0,
+    matcher: Matcher = None,
     out: Annotated[
         str | None, typer.Option("--out", metavar="DIR", help="Write samples here; the same command continues there.")
     ] = None,
     json: Json = False,
-    execute_code: Annotated[
-        bool, typer.Option("--execute-code", help="Allow humaneval to run, in a sandbox, code that the model wrote.")
-    ] = False,
+    execute_code: ExecuteCode = False,
 ) -> None:
     """Measure how often a recipe is right, and what it costs.
 
@@ -140,7 +128,7 @@ def lm_eval(
     mc_samples: Annotated[
         int, typer.Option("--mc-samples", metavar="N", min=1, help="Maskings per log-likelihood.")
     ] = 128,
-    mc_seed: Annotated[int, typer.Option("--mc-seed", help="Seed of the maskings.")] = 0,
+    mc_seed: Annotated[int, typer.Option("--mc-seed", metavar="N", help="Seed of the maskings.")] = 0,
     check_greedy: Annotated[
         bool, typer.Option("--check-greedy", help="Also find out whether continuations are greedy: slow.")
     ] = False,
