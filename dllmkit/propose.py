@@ -10,13 +10,14 @@ import torch
 from dllmkit.inputs import StepInputs
 from dllmkit.models.model import DiffusionModel, Hidden
 from dllmkit.proposal import KeyColumns, Proposal
-from dllmkit.sampling import Sampler
+from dllmkit.sampling import Sampler, first_best
 from dllmkit.signals import Signals
 
 if TYPE_CHECKING:
     from dllmkit.plan import ForwardPlan
 
 ConfidenceDtype = Literal["auto", "float32", "float64", "logits"]
+CACHED = 1 << 19  # logits that lie in a processor's cache together
 CHUNK = 1 << 24  # logits held at once, unless a selector asked for the whole distribution
 
 
@@ -109,9 +110,8 @@ class Proposer:
         tokens, confidence = [], []
         for part in _chunks(states, model.vocabulary):
             scores, normaliser = self._scores(model, part)
-            best = scores.max(dim=-1)
-            tokens.append(best.indices)
-            confidence.append((best.values - normaliser.squeeze(1)).exp())
+            tokens.append(first_best(scores))
+            confidence.append(_probability(scores, tokens[-1], normaliser))
         return torch.cat(tokens), torch.cat(confidence)
 
     def _measure(
@@ -129,8 +129,9 @@ class Proposer:
         columns, signals = {}, self.signals
         asked = signals.distribution or signals.change > 0
         if signals.entropy or asked:  # before the mask token is ruled out
-            full = self._cast_scores(model, states)  # [n, vocabulary]
-            normaliser = _normaliser(full)
+            logits = model.logits(states)
+            full = self.sampler.scores(logits.to(self.dtype(logits.dtype)))  # [n, vocabulary]
+            normaliser = _normaliser(full, full.dtype)
             p = (full - normaliser).exp()
             columns["entropy"] = normaliser.squeeze(1) - (p * full).sum(dim=-1)
             if asked:
@@ -139,31 +140,42 @@ class Proposer:
         else:
             scores, normaliser = self._scores(model, states)
         tokens = columns["tokens"] = self.sampler.draw(scores, noise)
-        columns["confidence"] = (scores.gather(1, tokens[:, None]) - normaliser).exp().squeeze(1)
+        columns["confidence"] = _probability(scores, tokens, normaliser)
         if signals.margin:
-            best = (scores.topk(2, dim=-1).values - normaliser).exp()
+            best = (scores.topk(2, dim=-1).values.to(normaliser.dtype) - normaliser).exp()
             columns["margin"] = best[:, 0] - best[:, 1]
         return columns
 
     def _scores(self, model: DiffusionModel, states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return scores [n, vocabulary] in which the mask token is -inf, and the normaliser [n, 1] in which it counts."""
-        scores = self._cast_scores(model, states)
-        normaliser = _normaliser(scores)
-        return self._without_mask(scores), normaliser
+        """Return scores [n, vocabulary] in which the mask token is -inf, and the normaliser [n, 1] in which it counts.
 
-    def _cast_scores(self, model: DiffusionModel, states: torch.Tensor) -> torch.Tensor:
+        The scores keep the dtype of the logits where that changes nothing: only the normaliser needs a wider one.
+        """
         logits = model.logits(states)
-        return self.sampler.scores(logits.to(self.dtype(logits.dtype)))
+        dtype = self.dtype(logits.dtype)
+        scores = self.sampler.scores(logits if self.sampler.plain else logits.to(dtype))
+        normaliser = _normaliser(scores, dtype)
+        return self._without_mask(scores), normaliser
 
     def _without_mask(self, scores: torch.Tensor) -> torch.Tensor:
         scores[:, self.mask_id] = float("-inf")  # in place: [n, vocabulary] is the largest tensor of a step
         return scores
 
 
-def _normaliser(scores: torch.Tensor) -> torch.Tensor:
-    """Return log sum exp of [n, vocabulary], as [n, 1]; one temporary tensor of that size, as few passes as possible."""
-    top = scores.amax(dim=-1, keepdim=True)
-    return (scores - top).exp_().sum(dim=-1, keepdim=True).log_().add_(top)
+def _normaliser(scores: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Return log sum exp of [n, vocabulary] in `dtype`, as [n, 1]."""
+    top = scores.amax(dim=-1, keepdim=True).to(dtype)  # [n, 1]
+    rows = max(1, CACHED // scores.shape[1])
+    # in one pass where a compiler fuses it, else in passes over what the processor's cache holds
+    whole = torch.compiler.is_compiling() or scores.device.type != "cpu" or len(scores) <= rows
+    pieces, tops = ((scores,), (top,)) if whole else (torch.split(scores, rows), torch.split(top, rows))
+    sums = [(p.to(dtype) - t).exp_().sum(-1, keepdim=True) for p, t in zip(pieces, tops, strict=True)]
+    return torch.cat(sums).log_().add_(top)
+
+
+def _probability(scores: torch.Tensor, tokens: torch.Tensor, normaliser: torch.Tensor) -> torch.Tensor:
+    """Return the probability of each row's token, [n]."""
+    return (scores.gather(1, tokens[:, None]).to(normaliser.dtype) - normaliser).exp().squeeze(1)
 
 
 def _chunks(rows: torch.Tensor, vocabulary: int) -> tuple[torch.Tensor, ...]:

@@ -7,9 +7,17 @@ from typing import Protocol
 
 import torch
 
+LARGE = 1 << 14  # tokens of a vocabulary that is searched in parts
+PARTS = (512, 256, 128, 64)  # sizes of a part, the first that divides the vocabulary
+
 
 class Sampler(Protocol):
     """Draws tokens."""
+
+    @property
+    def plain(self) -> bool:
+        """Whether `scores` returns the logits as they are, whatever their dtype."""
+        ...
 
     def scores(self, logits: torch.Tensor) -> torch.Tensor:
         """Return the logits of the distribution whose probabilities are confidences, [n, vocabulary]."""
@@ -37,6 +45,11 @@ class Gumbel:
 
     temperature: float = 0.0
 
+    @property
+    def plain(self) -> bool:
+        """At every temperature: confidences are those of the noise-free distribution."""
+        return True
+
     def scores(self, logits: torch.Tensor) -> torch.Tensor:
         """Return the logits as they are."""
         return logits
@@ -50,7 +63,7 @@ class Gumbel:
     def draw(self, scores: torch.Tensor, noise: torch.Tensor | None) -> torch.Tensor:
         """Return argmax of the noised scores; the first of equal ones at temperature 0."""
         if noise is None:
-            return scores.argmax(dim=-1)
+            return first_best(scores)
         return (scores.double() - self.temperature * (-noise.log()).log()).argmax(dim=-1)
 
 
@@ -66,6 +79,11 @@ class Categorical:
     top_p: float | None = None
     top_k: int | None = None
     mask_id: int | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Without a temperature and filters."""
+        return self.temperature == 0 and self.top_k is None and (self.top_p is None or self.top_p == 1)
 
     def scores(self, logits: torch.Tensor) -> torch.Tensor:
         """Return logits / T with everything outside the filters at the dtype's lowest value."""
@@ -96,5 +114,20 @@ class Categorical:
     def draw(self, scores: torch.Tensor, noise: torch.Tensor | None) -> torch.Tensor:
         """Return a token drawn from softmax(scores), or the most probable one at temperature 0."""
         if noise is None:
-            return scores.argmax(dim=-1)
+            return first_best(scores)
         return (scores.softmax(dim=-1) / noise).argmax(dim=-1)  # the least of exponential variables: torch.multinomial
+
+
+def first_best(scores: torch.Tensor) -> torch.Tensor:
+    """Return the column of the largest score in each row of [n, vocabulary], the first of equal ones: int64 [n].
+
+    argmax is an order of magnitude slower than a maximum on a CPU, so in a large vocabulary it looks into one part alone.
+    """
+    n, vocabulary = scores.shape
+    size = next((s for s in PARTS if vocabulary % s == 0), 0) if vocabulary >= LARGE else 0
+    if not size:
+        return scores.argmax(dim=-1)
+    parts = scores.view(n, vocabulary // size, size)
+    part = parts.amax(dim=-1).argmax(dim=-1)  # [n]
+    within = parts.gather(1, part[:, None, None].expand(-1, 1, size)).squeeze(1)  # [n, size]
+    return part * size + within.argmax(dim=-1)

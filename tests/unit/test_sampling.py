@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dllmkit.sampling import Categorical, Gumbel
+from dllmkit.sampling import Categorical, Gumbel, first_best
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -78,3 +78,10 @@ def test_categorical_draws_what_multinomial_draws(dtype):
     scores = torch.randn(60, 500, generator=generator(5), dtype=dtype)
     drawn = Categorical(1.0).draw(scores, Categorical(1.0).noise(60, 500, generator(6), dtype))
     assert torch.equal(drawn, scores.softmax(-1).multinomial(1, generator=generator(6)).squeeze(1))
+
+
+@pytest.mark.parametrize("vocabulary", [11, 126464, 152064, 20_000, 16_411])
+def test_first_best_is_argmax(vocabulary):
+    scores = torch.randint(0, 50, (40, vocabulary), generator=generator(7)).float()  # many equal ones
+    scores[0] = float("-inf")
+    assert torch.equal(first_best(scores), scores.argmax(-1))
