@@ -201,7 +201,7 @@ class Decoder:
         if confidence == "auto" and settings.as_released:
             confidence = architecture.released_confidence
         sampler = make_sampler(self.recipe, architecture)
-        return Proposer(sampler, signals, architecture.special.mask_id, confidence, settings.as_released)
+        return Proposer(sampler, signals, architecture.special.mask_id, confidence)
 
     def _result(self, row: Row) -> Result:
         tokens = row.canvas.tolist()

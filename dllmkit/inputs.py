@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -41,6 +41,9 @@ class StepInputs(NamedTuple):
     eligible: torch.Tensor  # [rows, width] bool
     force: torch.Tensor  # [rows] bool: commit the best mask if the selector chooses none
     inputs: torch.Tensor  # [rows, k] float64
+    seen: torch.Tensor | None  # [m] index into rows * query of the rows that predict committed positions, if asked for
+    seen_row: torch.Tensor | None  # [m] index into `rows`
+    seen_position: torch.Tensor | None  # [m] the position each predicts, -1 in the padding
     noise: torch.Tensor | None  # [n, vocabulary] the sampler's random numbers
     store: Store | None
     memory: Memory
@@ -86,8 +89,9 @@ def assemble(
     """Put together what a step reads, from the uploaded tables of its plan."""
     span = plan.span
     memory.reserve(plan.shape[3])
+    unasked: dict[str, Any] = dict.fromkeys({"seen", "seen_row", "seen_position"} - set(tables))
     return StepInputs(
-        **tables, noise=noise, store=kv.view(span) if kv is not None else None, memory=memory.view(span),
+        **tables, **unasked, noise=noise, store=kv.view(span) if kv is not None else None, memory=memory.view(span),
         gathered=span is None, masked=plan.masked, dense=plan.dense,
     )  # fmt: skip
 

@@ -80,6 +80,7 @@ def _plan(
         committed[i] = row.committed[key_positions[i]] & (key_positions[i] >= 0)
     key_positions[len(rows) :, 0] = 0  # a padding row attends to something: a softmax over nothing is NaN
     masks = [np.arange(len(p)) >= len(row.extra) for row, p in zip(rows, proposals, strict=True)]
+    watched = _watched(lanes, query, sizing) if lanes[0].policy.unmask_selector.signals.observed else {}
     total = sum(map(len, proposals))
     heads = sizing.size(total)
     sources = [i * query + np.searchsorted(row.query, row.sources()) for i, row in enumerate(rows)]
@@ -101,11 +102,32 @@ def _plan(
         "eligible": _table(masks, (n, width), 0),
         "force": _column([lane.idle >= lane.selection.patience for lane in lanes], n),
         "inputs": np.pad(inputs, ((0, n - len(rows)), (0, 0))).view(np.int64),  # floats travel as their bits
+        **watched,
     }  # fmt: skip
     span = (first, first + n) if neighbours else None
     if sizing.uniform:
         return ForwardPlan(lanes, tables, span, masked=True, dense=False)
     return ForwardPlan(lanes, tables, span, bool((key_positions < 0).any()), total == n * width)
+
+
+def _watched(lanes: Sequence[Lane], query: int, sizing: Sizing) -> dict[str, np.ndarray]:
+    """Find the rows that predict committed positions: where they are, and whose confidence they tell."""
+    rows, tables = [lane.row for lane in lanes], [[], [], []]  # type: ignore[var-annotated]
+    for i, row in enumerate(rows):
+        shift = row.request.shift
+        inside = row.query[row.query + shift < row.length]
+        inside = inside[row.committed[inside + shift]]
+        positions = inside + shift
+        if shift and row.request.as_released and row.query[0] == 0:  # its shift leaves row 0 its own prediction
+            inside, positions = np.append(inside, 0), np.append(positions, 0)
+        tables[0].append(i * query + np.searchsorted(row.query, inside))
+        tables[1].append(np.full(len(positions), i))
+        tables[2].append(positions)
+    n = sizing.size(sum(map(len, tables[0])))
+    columns = [np.concatenate(parts) for parts in tables]
+    paddings = (0, 0, -1)  # -1: the spare column of the memory
+    names = ("seen", "seen_row", "seen_position")
+    return {name: _column(c, n, padding) for name, c, padding in zip(names, columns, paddings, strict=True)}
 
 
 def _table(rows: Sequence[np.ndarray], shape: tuple[int, int], padding: int) -> np.ndarray:

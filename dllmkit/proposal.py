@@ -32,7 +32,9 @@ class Proposal:
     attention: torch.Tensor | None = None  # [rows, width or query, keys] mean probabilities, 0 in the padding
     attention_queries: torch.Tensor | None = None  # [rows, width or query] int64 position of each row, -1: padding
     attention_mean: torch.Tensor | None = None  # [rows, keys] mean over the visible positions' rows
-    observed: torch.Tensor | None = None  # [rows, keys] confidence last seen at each key's position, NaN if never
+    observed: torch.Tensor | None = (
+        None  # [rows, keys] confidence last seen at each key committed or eligible, NaN if never
+    )
     keys: KeyColumns | None = None  # what the key columns are, where a signal has them
 
 

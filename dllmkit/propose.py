@@ -27,25 +27,19 @@ class Proposer:
 
     `confidence_dtype`: `auto` is float32 (float64 when the logits are), `logits` the dtype of the logits, as Dream's code
     does. The mask token is never proposed; it does count in the normaliser of the confidence, as in the released code.
-    `released` leaves row 0 of a shifted model its own prediction, as the released code does.
     """
 
     sampler: Sampler
     signals: Signals
     mask_id: int
     confidence_dtype: ConfidenceDtype = "auto"
-    released: bool = False
 
     def propose(self, model: DiffusionModel, hidden: Hidden, inputs: StepInputs) -> Proposal:
         """Run the language-model head on the rows that predict eligible positions, and measure them."""
         states = hidden.states.flatten(0, 1)  # [rows * query, model width]
         attention, signals, memory = hidden.attention, self.signals, inputs.memory
-        if signals.observed:
-            tokens, best = self._best(model, states)
-            self._observe(model, best, inputs)
-        if signals.observed and self._plain(inputs):  # what was observed everywhere is what is proposed here
-            columns = {"tokens": tokens[inputs.sources], "confidence": best[inputs.sources]}
-        else:
+        columns = self._observed(model, states, inputs) if signals.observed else None
+        if columns is None or not self._plain(inputs):
             columns = self._measure(model, states.index_select(0, inputs.sources), inputs.noise)
         confidence = _spread(columns["confidence"], inputs, float("-inf"))
         asked = signals.distribution or signals.change > 0
@@ -96,14 +90,21 @@ class Proposer:
         s = self.signals
         return inputs.noise is None and not (s.margin or s.entropy or s.distribution or s.change)
 
-    def _observe(self, model: DiffusionModel, best: torch.Tensor, inputs: StepInputs) -> None:
-        """Note the top-1 probability that this forward gives for every position it has the row of."""
-        queries, shift = inputs.query_positions, model.architecture.shift
-        rows, seen = inputs.rows[:, None].expand_as(queries), best.view(queries.shape)
-        inside = (queries >= 0) & (queries + shift < inputs.lengths[:, None])
-        inputs.memory.observe(rows, torch.where(inside, queries + shift, -1), seen)  # -1: the spare column
-        if shift and self.released:
-            inputs.memory.observe(rows, torch.where(queries == 0, 0, -1), seen)
+    def _observed(self, model: DiffusionModel, states: torch.Tensor, inputs: StepInputs) -> dict[str, torch.Tensor]:
+        """Note the top-1 probability at every committed and eligible position that this forward has the row of.
+
+        A position is committed only after it was eligible, so that none is missed. Return what the eligible ones give.
+        """
+        assert inputs.seen is not None
+        assert inputs.seen_row is not None
+        assert inputs.seen_position is not None
+        n, width = len(inputs.sources), inputs.proposed.shape[1]
+        tokens, best = self._best(model, states.index_select(0, torch.cat([inputs.sources, inputs.seen])))
+        cells = torch.nn.functional.pad(inputs.proposed.flatten(), (0, 1), value=-1)  # -1: the spare column
+        owners = (inputs.scatter // width).clamp(max=len(inputs.rows) - 1)
+        rows = inputs.rows[torch.cat([owners, inputs.seen_row])]
+        inputs.memory.observe(rows, torch.cat([cells[inputs.scatter], inputs.seen_position]), best)
+        return {"tokens": tokens[:n], "confidence": best[:n]}
 
     def _best(self, model: DiffusionModel, states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the most probable token of each row of `states` [n, model width], and its probability: both [n]."""

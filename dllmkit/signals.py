@@ -28,5 +28,5 @@ class Signals:
     entropy: bool = False
     distribution: bool = False
     change: int = 0  # so many KL divergences of the distribution from that of the step before, the newest last
-    observed: bool = False  # the confidence last seen at every visible position, prompt and committed ones included
+    observed: bool = False  # the confidence last seen at every committed position (prompt included) and eligible one
     attention: Attention | None = field(default=None)

@@ -70,6 +70,16 @@ class Cache(Protocol):
         ...
 
 
+def first_at_a_refresh(row: Row, eligible: Positions) -> Positions:
+    """Return what a cache's `narrow` allows: everything, but the first mask alone at a shifted model's refresh as released.
+
+    The later queries of the released loops begin at the block, whose first position then has no row that predicts it. The
+    engine adds that row, so by default every step commits what the selector chooses.
+    """
+    forced = row.refresh and row.request.as_released and row.request.shift > 0
+    return eligible[:1] if forced else eligible
+
+
 @runtime_checkable
 class CachePolicy(Protocol):
     """Decides which visible positions are recomputed (*query*)."""
@@ -102,6 +112,19 @@ class Selection(Protocol):
     def inputs(self, row: Row) -> Sequence[float]:
         """Return this step's numbers for the row (a quota, a threshold), found in `proposal.inputs` of `select`."""
         ...
+
+
+class Constant:
+    """A selection whose numbers are the same in every step."""
+
+    patience = 0
+
+    def __init__(self, *numbers: float) -> None:
+        self._numbers = numbers
+
+    def inputs(self, row: Row) -> Sequence[float]:
+        """Return the numbers."""
+        return self._numbers
 
 
 @runtime_checkable

@@ -55,8 +55,7 @@ class Graphed:
         def run(plan: ForwardPlan, phase: Phases) -> torch.Tensor:
             with phase("pack"):
                 drawn = noise(plan)
-                heads = len(plan.tables["sources"])
-                key = (plan.shape, plan.span, heads, plan.tables["inputs"].shape, memory.width)
+                key = (plan.span, memory.width, *(table.shape for table in plan.tables.values()))
                 one = known.get(key)
                 if one is not None:
                     one.load(plan.tables, drawn)

@@ -112,7 +112,7 @@ def toy_decode(
         )
         for i, p in enumerate(prompts)
     ]  # fmt: skip
-    proposer = Proposer(sampler or Gumbel(), policy.unmask_selector.signals, special.mask_id, released=as_released)
+    proposer = Proposer(sampler or Gumbel(), policy.unmask_selector.signals, special.mask_id)
     rows: dict[int, Row] = {}
     steps = []
     stream = decode(model, requests, policy, proposer, batch_size, execution=execution, details=details)

@@ -39,7 +39,9 @@ class Factor:
 
     def begin(self, row: Row) -> Selection:
         """Start a sequence."""
-        return _Constant(self.factor, row.request.as_released)
+        from dllmkit.slots import Constant
+
+        return Constant(self.factor, row.request.as_released)
 
     def select(self, proposal: Proposal) -> torch.Tensor:
         """Choose the longest run of the ranking in which every confidence reaches its bound."""
@@ -55,13 +57,3 @@ class Factor:
         candidates = proposal.eligible.sum(dim=1)
         count = count + (released & (count == candidates - 1)).int()
         return (rank < count[:, None]) & proposal.eligible
-
-
-class _Constant:
-    patience = 0
-
-    def __init__(self, factor: float, released: bool) -> None:
-        self._inputs = (factor, float(released))
-
-    def inputs(self, row: Row) -> tuple[float, float]:
-        return self._inputs

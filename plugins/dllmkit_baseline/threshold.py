@@ -37,18 +37,10 @@ class Threshold:
 
     def begin(self, row: Row) -> Selection:
         """Start a sequence."""
-        return _Constant(self.tau)
+        from dllmkit.slots import Constant
+
+        return Constant(self.tau)
 
     def select(self, proposal: Proposal) -> torch.Tensor:
         """Choose by threshold; the engine adds the most confident mask of a row that has none."""
         return (proposal.confidence >= proposal.inputs[:, :1]) & proposal.eligible
-
-
-class _Constant:
-    patience = 0
-
-    def __init__(self, tau: float) -> None:
-        self._tau = tau
-
-    def inputs(self, row: Row) -> tuple[float]:
-        return (self._tau,)

@@ -62,5 +62,6 @@ class _Window:
         return row.visible[inside | np.isin(row.visible, row.last_commit)]  # a block that shrank has left some behind
 
     def narrow(self, row: Row, eligible: Positions) -> Positions:
-        forced = row.refresh and row.request.as_released and row.request.shift > 0
-        return eligible[:1] if forced else eligible
+        from dllmkit.slots import first_at_a_refresh
+
+        return first_at_a_refresh(row, eligible)

@@ -39,7 +39,9 @@ class DualCache:
 
 class _TheBlock:
     def __init__(self, refresh: EachBlock) -> None:
-        self.refresh_due, self.narrow = refresh.due, refresh.narrow
+        from dllmkit.slots import first_at_a_refresh
+
+        self.refresh_due, self.narrow = refresh.due, first_at_a_refresh
 
     def query(self, row: Row) -> Positions:
         seen, block = row.visible, row.block

@@ -41,7 +41,9 @@ class LocalLeap:
 
     def begin(self, row: Row) -> Selection:
         """Start a sequence."""
-        return _Constant(self.tau, self.tau_relaxed)
+        from dllmkit.slots import Constant
+
+        return Constant(self.tau, self.tau_relaxed)
 
     def select(self, proposal: Proposal) -> torch.Tensor:
         """Choose by threshold; the engine adds the most confident mask of a row that has none."""
@@ -53,13 +55,3 @@ class LocalLeap:
         near = ((distance <= self.radius) & anchor[:, None, :]).any(dim=2)
         enough = torch.where(near, proposal.confidence >= relaxed, proposal.confidence >= tau)
         return enough & proposal.eligible
-
-
-class _Constant:
-    patience = 0
-
-    def __init__(self, tau: float, relaxed: float) -> None:
-        self._inputs = (tau, relaxed)
-
-    def inputs(self, row: Row) -> tuple[float, float]:
-        return self._inputs

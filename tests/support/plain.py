@@ -67,7 +67,7 @@ class Seen:
 
     probability: dict[int, torch.Tensor]  # of each row computed in this step: the distribution it gives
     attention: dict[int, dict[int, float]]  # the last computed row of every visible position
-    confidence: dict[int, float]  # last observed top-1 probability FOR a position, [MASK] left out
+    confidence: dict[int, float]  # last seen top-1 probability FOR a committed or eligible position
     mean: dict[int, float]  # mean over visible rows, by key
 
 
@@ -80,16 +80,19 @@ def replay(
     tokens = [*prompt, *[mask] * (length - len(prompt))]
     rows: dict[int, dict[int, float]] = {}
     confidence: dict[int, float] = {}
+    committed = set(range(len(prompt)))
     for step in steps:
+        told = committed | set(step.eligible.tolist())
         query, visible = step.query.tolist(), step.visible.tolist()
         logits, attention = plain.forward(tokens, query, visible, layers)
         p = logits.softmax(dim=-1)
         for i, at in enumerate(query):
             rows[at] = dict(zip(visible, attention[i].tolist(), strict=True))
             for target in [at + shift, *([0] if released and at == 0 else [])]:
-                if target < length:
+                if target in told:
                     confidence[target] = max(x for token, x in enumerate(p[i].tolist()) if token != mask)
         seen = {at: rows[at] for at in visible}
         mean = {k: sum(row.get(k, 0.0) for row in seen.values()) / len(visible) for k in visible}
         yield Seen(dict(zip(query, p, strict=True)), seen, dict(confidence), mean)
         tokens = step.canvas.tolist()
+        committed |= set(step.chosen.tolist())
