@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 ConfidenceDtype = Literal["auto", "float32", "float64", "logits"]
 CACHED = 1 << 19  # logits that lie in a processor's cache together
 CHUNK = 1 << 24  # logits held at once, unless a selector asked for the whole distribution
+HEAP = (
+    1 << 22
+)  # on a CPU: more come as fresh pages from the system, at each step, and these cost as much as the product
 
 
 @dataclass(frozen=True)
@@ -180,9 +183,10 @@ def _probability(scores: torch.Tensor, tokens: torch.Tensor, normaliser: torch.T
 
 
 def _chunks(rows: torch.Tensor, vocabulary: int) -> tuple[torch.Tensor, ...]:
-    """Split [n, ...] so that each part has at most CHUNK logits; their number doubles, for a compiled step to hold on to."""
+    """Split [n, ...] so that each part has few logits; their number doubles, for a compiled step to hold on to."""
     n, count = rows.shape[0], 1
-    while n * vocabulary > CHUNK * count and count < n:
+    most = min(CHUNK, HEAP) if rows.device.type == "cpu" and not torch.compiler.is_compiling() else CHUNK
+    while n * vocabulary > most * count and count < n:
         count *= 2
     return torch.tensor_split(rows, count) if count > 1 else (rows,)
 
