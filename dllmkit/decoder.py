@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -180,6 +181,11 @@ class Decoder:
         policy, proposer = self._policy(), self._proposer()
         check(self.model, requests, policy, proposer, self.batch_size, self.execution)
         return decode(self.model, requests, policy, proposer, self.batch_size, phase, self.execution, details)
+
+    @property
+    def clock(self) -> float:
+        """Seconds of a clock that stands while steps are compiled or captured."""
+        return time.perf_counter() - self.execution.preparing
 
     def footprint(self, prompts: Iterable[Prompt], *, chat: bool = False) -> Footprint:
         """Predict the memory that decoding prompts takes beyond the weights, without decoding."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import sys
-import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
@@ -147,7 +146,7 @@ def _decode(printer: _Printer, folder: RunFolder | None, view: Console | None, e
     if folder is not None:
         text = functools.partial(_text, decoder)
         observers.append(Trace(file=folder.trace, keep=False, text_of=text, details=explain))
-    start = time.perf_counter() - done.seconds
+    start = decoder.clock - done.seconds
     try:
         with _live(decoder, view, len(prompts), len(done.results)) as shown, memory_errors():
             if shown is not None:
@@ -155,7 +154,7 @@ def _decode(printer: _Printer, folder: RunFolder | None, view: Console | None, e
             for result in decoder.finished(
                 prompts, chat=decoder.recipe.prompts.chat, observers=observers, skip=frozenset(done.results)
             ):
-                done.seconds = time.perf_counter() - start
+                done.seconds = decoder.clock - start
                 done.results[result.index] = result
                 if folder is not None:
                     folder.add(result, done.seconds)

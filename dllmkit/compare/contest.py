@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -44,7 +43,7 @@ class Contest:
                 if contender not in warm:
                     warm.add(contender)
                     _warm_up(decoder, waiting[0])
-                for result, seconds in _timed(decoder.answers(waiting)):
+                for result, seconds in _timed(decoder, decoder.answers(waiting)):
                     right = self.task.matcher(result.text or "", self.task.problems[result.index])
                     answer = Answer(contender, right, seconds, result)
                     self.folder.add(answer)
@@ -78,9 +77,9 @@ def _warm_up(decoder: Decoder, request: Request) -> None:
         pass
 
 
-def _timed(results: Iterator[Result]) -> Iterator[tuple[Result, float]]:
+def _timed(decoder: Decoder, results: Iterator[Result]) -> Iterator[tuple[Result, float]]:
     """Yield each result with the time that decoding took since the one before; what the caller does in between is not in it."""
-    started = time.perf_counter()
+    started = decoder.clock
     for result in results:
-        yield result, time.perf_counter() - started
-        started = time.perf_counter()
+        yield result, decoder.clock - started
+        started = decoder.clock

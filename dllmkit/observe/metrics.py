@@ -21,7 +21,7 @@ DEFINITIONS = {
     "answer_tokens": "generated tokens before the first end-of-sequence token",
     "tpf": "tokens / nfe",
     "tpf_answer": "answer_tokens / nfe",
-    "seconds": "wall time of decoding: model loading, tokenising and printing excluded",
+    "seconds": "wall time of decoding: model loading, compiling, tokenising and printing excluded",
     "tps": "tokens / seconds",
     "tps_answer": "answer_tokens / seconds",
     "flops": "floating-point operations of all forwards, counted by torch",
