@@ -69,7 +69,7 @@ class StepLog:
 
     def on_step(self, step: StepRecord) -> None:
         """Note the sizes of a row of the current forward."""
-        self.forwards[-1].rows.append(RowWork(len(step.query), len(step.visible), len(step.eligible)))
+        self.forwards[-1].rows.append(RowWork(len(step.query), len(step.visible), len(step.eligible), _seen(step)))
 
     def on_result(self, result: Result) -> None:
         """Nothing to note."""
@@ -110,3 +110,12 @@ def synchroniser(device: torch.device) -> Callable[[], object] | None:
     import torch
 
     return torch.cuda.synchronize if device.type == "cuda" else None
+
+
+def _seen(step: StepRecord) -> int:
+    """Count the rows of a step that predict positions committed before it."""
+    committed = step.canvas != step.mask_id
+    committed[: step.prompt_length] = True  # a prompt may contain the mask token
+    committed[step.chosen] = False
+    predicted = step.query + step.request.shift
+    return int(committed[predicted[predicted < len(committed)]].sum())

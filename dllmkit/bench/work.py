@@ -17,11 +17,12 @@ KINDS: tuple[Kind, ...] = ("refresh", "refine", "mixed")
 
 @dataclass(frozen=True, slots=True)
 class RowWork:
-    """One row of a forward: positions recomputed, attended to, and proposed at."""
+    """One row of a forward: positions recomputed, attended to, proposed at, and committed ones that rows of it predict."""
 
     query: int
     visible: int
     proposed: int
+    seen: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ class Network:
     head: tuple[int, int]  # inputs and outputs of the language-model head
     recorded: Literal["none", "proposed", "query"] = "none"  # the attention rows that a selector asks for
     recorded_layers: int = 0
-    observed: bool = False  # the head runs on every query row, for confidences of committed positions
+    observed: bool = False  # the head also runs on the rows of committed positions, for their confidences
 
     @classmethod
     def of(cls, model: DiffusionModel, signals: Signals) -> Network:
@@ -119,8 +120,8 @@ class Network:
         return products
 
     def head_products(self, forward: ForwardWork) -> Counter[Product]:
-        """Count the product of the language-model head: on the rows that propose, or on all if they are observed."""
-        rows = sum(row.query if self.observed else row.proposed for row in forward.rows)
+        """Count the product of the language-model head: on the rows that propose, and those that are observed."""
+        rows = sum(row.proposed + (row.seen if self.observed else 0) for row in forward.rows)
         return Counter({Linear(rows, *self.head): 1})
 
     def flops(self, forward: ForwardWork) -> int:

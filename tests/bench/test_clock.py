@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from dllmkit.bench import clock
@@ -34,7 +35,9 @@ def ticks(monkeypatch):
 
 class Record:
     def __init__(self, query, visible, eligible):
-        self.query, self.visible, self.eligible = range(query), range(visible), range(eligible)
+        self.query, self.visible, self.eligible = np.arange(query), np.arange(visible), np.arange(eligible)
+        self.canvas, self.mask_id, self.prompt_length = np.full(visible, 9), 9, 0
+        self.chosen, self.request = np.arange(0), Request(0, (), visible, 9)
 
 
 def test_parts_and_what_forwards_share(ticks):

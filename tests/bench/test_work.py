@@ -81,13 +81,13 @@ def test_rows_of_equal_length_in_a_batch():
     assert total_flops(network, works) == flops, padded
 
 
-def test_observed_confidences_take_the_head_on_every_row():
+def test_observed_confidences_take_the_head_on_committed_rows():
     plain = Network.of(toy_model(), Signals())
     observed = Network.of(toy_model(), Signals(observed=True))
-    work = ForwardWork((RowWork(20, 30, 4),))
+    work = ForwardWork((RowWork(20, 30, 4, seen=9),))
     assert plain.head_products(work) == {Linear(4, 32, 24): 1}
-    assert observed.head_products(work) == {Linear(20, 32, 24): 1}
-    assert observed.flops(work) - plain.flops(work) == 2 * 16 * 32 * 24
+    assert observed.head_products(work) == {Linear(13, 32, 24): 1}
+    assert observed.flops(work) - plain.flops(work) == 2 * 9 * 32 * 24
 
 
 def test_products_add_up_to_the_operations():
