@@ -70,7 +70,7 @@ def decode(
         with phase("pack"):
             for lane in lanes:
                 lane.settle(batch.kv)
-            plans = pack(lanes, batch.kv, execution.sizing, batch.places)
+            plans = pack(lanes, batch.kv, execution.sizing, batch.places, proposer.signals.observed)
         for plan in plans:
             decided = run(plan, phase)
             with phase("commit"):

@@ -32,11 +32,12 @@ class ForwardPlan:
 
 
 def pack(
-    lanes: Sequence[Lane], kv: KVStore | None, sizing: Sizing = EAGER, places: int | None = None
+    lanes: Sequence[Lane], kv: KVStore | None, sizing: Sizing = EAGER, places: int | None = None, observed: bool = False
 ) -> list[ForwardPlan]:
     """Make the forwards of one step: rows whose queries are of like length share one.
 
-    `places` is the number of rows that store and memory have; a forward is padded with rows only as far as these go.
+    `places` is the number of rows that store and memory have; a forward is padded with rows only as far as these go. With
+    `observed`, the plans say which rows predict committed positions.
     """
     slots: dict[int, np.ndarray] = {}
     if kv is not None:  # every row has its place, and the store its size, before the first forward is laid out
@@ -49,7 +50,7 @@ def pack(
             groups[-1].append(lane)
         else:
             groups.append([lane])
-    return [_plan(tuple(sorted(g, key=lambda one: one.slot)), kv, slots, sizing, places) for g in groups]
+    return [_plan(tuple(sorted(g, key=lambda one: one.slot)), kv, slots, sizing, places, observed) for g in groups]
 
 
 def _work(group: Sequence[Lane], sizing: Sizing) -> int:
@@ -58,7 +59,12 @@ def _work(group: Sequence[Lane], sizing: Sizing) -> int:
 
 
 def _plan(
-    lanes: tuple[Lane, ...], kv: KVStore | None, slots: dict[int, np.ndarray], sizing: Sizing, places: int | None
+    lanes: tuple[Lane, ...],
+    kv: KVStore | None,
+    slots: dict[int, np.ndarray],
+    sizing: Sizing,
+    places: int | None,
+    observed: bool,
 ) -> ForwardPlan:
     rows, at = [lane.row for lane in lanes], [lane.slot for lane in lanes]
     first, n = at[0], len(lanes)
@@ -80,7 +86,7 @@ def _plan(
         committed[i] = row.committed[key_positions[i]] & (key_positions[i] >= 0)
     key_positions[len(rows) :, 0] = 0  # a padding row attends to something: a softmax over nothing is NaN
     masks = [np.arange(len(p)) >= len(row.extra) for row, p in zip(rows, proposals, strict=True)]
-    watched = _watched(lanes, query, sizing) if lanes[0].policy.unmask_selector.signals.observed else {}
+    watched = _watched(lanes, query, sizing) if observed else {}
     total = sum(map(len, proposals))
     heads = sizing.size(total)
     sources = [i * query + np.searchsorted(row.query, row.sources()) for i, row in enumerate(rows)]

@@ -95,6 +95,7 @@ def footprint(
     from dllmkit.loop import Batch, denoise
     from dllmkit.plan import pack
 
+    observed = proposer.signals.observed
     longest = sorted(requests, key=lambda request: -request.length)[:batch_size]
     store = memory = step = 0
     with torch.inference_mode(), FakeTensorMode(allow_non_fake_inputs=True):
@@ -105,7 +106,7 @@ def footprint(
             batch.fill()
             for lane in batch.lanes:
                 _decide(lane, batch.kv, late)
-            for plan in pack(batch.lanes, batch.kv, execution.sizing, batch.places):
+            for plan in pack(batch.lanes, batch.kv, execution.sizing, batch.places, observed):
                 with _Peak() as peak:
                     inputs = prepare(plan, batch.kv, batch.memory, _noise(plan, proposer, empty))
                     denoise(empty, proposer, policy.unmask_selector, inputs)
