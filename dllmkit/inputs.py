@@ -28,7 +28,6 @@ class StepInputs(NamedTuple):
     tokens: torch.Tensor  # [rows, query]
     positions: torch.Tensor  # [rows, query], 0 in the padding
     rows: torch.Tensor  # [rows] row of each lane in `store` and `memory`
-    lengths: torch.Tensor  # [rows] positions of each canvas
     slots: torch.Tensor  # [rows, query]
     key_positions: torch.Tensor  # [rows, keys], -1 where a slot is empty
     key_committed: torch.Tensor  # [rows, keys] bool

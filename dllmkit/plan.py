@@ -95,7 +95,6 @@ def _plan(
         "tokens": _table([row.canvas[row.query] for row in rows], (n, query), 0),
         "positions": np.maximum(query_positions, 0),
         "rows": np.arange(n) if neighbours else np.array(at),
-        "lengths": _column([row.length for row in rows], n),
         "slots": _table([slots[slot] for slot in at if slots], (n, query), kv.capacity if kv is not None else 0),
         "key_positions": key_positions,
         "key_committed": committed,

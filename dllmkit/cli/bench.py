@@ -131,7 +131,7 @@ def _check(options: BenchOptions, out: str | None) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    from dllmkit.rundir import write_atomically
+    from dllmkit.journal import write_atomically
 
     try:
         write_atomically(path, text + "\n")

@@ -36,7 +36,7 @@ def load_model(
     config = architecture.config
     choice = choose_dtype(recipe.runtime.dtype, device, width=config.hidden_size, hidden=config.intermediate_size)
     network = load_network(folder, architecture, device, choice.dtype)
-    if device.type == "cpu":
+    if device.type == "cpu":  # elsewhere the operator of packed layers need not be registered
         from dllmkit.models.packed import pack_if_faster
 
         pack_if_faster(network)

@@ -73,8 +73,6 @@ def _product(x: torch.Tensor, packed: torch.Tensor, bias: torch.Tensor | None) -
 def pack_if_faster(network: Any) -> None:
     """Pack a network on the CPU if that is measured to be faster at its sizes."""
     config, weight = network.config, network.model.norm.weight
-    if weight.device.type != "cpu":
-        return
     if gain(weight.dtype, min(config.hidden_size, LONGEST), min(config.intermediate_size, LONGEST)) >= GAIN:
         pack(network)
 
